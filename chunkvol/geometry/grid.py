@@ -1,0 +1,143 @@
+"""The grid of a volume: shape, origin, spacing and direction, in double precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from chunkvol.errors import GeometryError, InputError
+from chunkvol.regions import Region, Shape
+
+Triple = tuple[float, float, float]
+Matrix = tuple[Triple, Triple, Triple]
+Anchor = Literal["centre", "first"]
+"""Where the voxel of a reduced grid sits: on its block's centre, or on the block's first voxel."""
+
+__all__ = ["Anchor", "Geometry", "Matrix", "Triple"]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Shape, origin, spacing and direction of a regular grid; the affine is derived from them.
+
+    Index tuples are in array order (k, j, i); world points are LPS millimetres (x, y, z), as in DICOM, ITK and
+    NRRD. An integer index is a voxel *centre*. Direction columns are unit vectors, not necessarily orthogonal (a
+    tilted gantry is a shear), and of either handedness.
+    """
+
+    shape: Shape
+    """Voxels along (k, j, i)."""
+    origin: Triple = (0.0, 0.0, 0.0)
+    """World point (x, y, z) of voxel (0, 0, 0), mm."""
+    spacing: Triple = (1.0, 1.0, 1.0)
+    """Distance between neighbours along (k, j, i), mm."""
+    direction: Matrix = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+    """Rows are world x, y, z; columns are the unit vectors of the array axes k, j, i."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "origin", tuple(float(v) for v in self.origin))
+        object.__setattr__(self, "spacing", tuple(float(v) for v in self.spacing))
+        object.__setattr__(self, "direction", tuple(tuple(float(v) for v in row) for row in self.direction))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise GeometryError(f"a grid needs three lengths of at least 1, found {self.shape}")
+        if len(self.origin) != 3 or not all(map(math.isfinite, self.origin)):
+            raise GeometryError(f"the origin must be three finite numbers in mm, found {self.origin}")
+        if len(self.spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in self.spacing):
+            raise GeometryError(f"the spacing must be three finite numbers above 0 mm, found {self.spacing}")
+        matrix = np.array(self.direction)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+            raise GeometryError(f"the direction must be a finite 3 x 3 matrix, found {self.direction}")
+        lengths = np.linalg.norm(matrix, axis=0)
+        if np.abs(lengths - 1).max() > 1e-6:
+            raise GeometryError(f"direction columns must be unit vectors, found lengths {lengths.tolist()}")
+        if abs(np.linalg.det(matrix)) < 1e-6:
+            raise GeometryError(f"the direction is singular: two axes are parallel in {self.direction}")
+
+    @classmethod
+    def from_steps(cls, shape: Sequence[int], origin: Sequence[float], steps: npt.ArrayLike) -> Geometry:
+        """A grid from the world step of each array axis: `steps[a]` leads from one voxel to the next along axis a."""
+        vectors = np.array(steps, dtype=float)
+        if vectors.shape != (3, 3) or not np.isfinite(vectors).all():
+            raise GeometryError(f"axis steps must be three finite world vectors, found {vectors.tolist()}")
+        spacing = np.sqrt((vectors**2).sum(axis=1))
+        if not (spacing > 0).all():
+            raise GeometryError(f"the spacing must be above 0 mm on every axis, found {spacing.tolist()} (k, j, i)")
+        return cls(tuple(shape), tuple(origin), tuple(spacing), tuple(map(tuple, (vectors / spacing[:, None]).T)))  # type: ignore[arg-type]  # __post_init__ checks the lengths
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """4 x 4 matrix from (k, j, i, 1) to LPS (x, y, z, 1), mm."""
+        out = np.eye(4)
+        out[:3, :3] = np.array(self.direction) * np.array(self.spacing)
+        out[:3, 3] = self.origin
+        return out
+
+    @property
+    def corners(self) -> npt.NDArray[np.float64]:
+        """World points of the eight corner voxel *centres*, shape (8, 3)."""
+        last = np.array(self.shape) - 1
+        bits = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+        return self.index_to_world(bits * last)
+
+    def index_to_world(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """World points (..., 3) in LPS mm of (fractional) indices (..., 3) in array order."""
+        affine = self.affine
+        return np.asarray(index, dtype=float) @ affine[:3, :3].T + affine[:3, 3]
+
+    def world_to_index(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Fractional indices (..., 3) in array order of world points (..., 3) in LPS mm."""
+        affine = self.affine
+        offset = np.asarray(points, dtype=float) - affine[:3, 3]
+        return np.linalg.solve(affine[:3, :3], offset.reshape(-1, 3).T).T.reshape(offset.shape)
+
+    def cropped(self, region: Region) -> Geometry:
+        """The grid of the voxels that `region` cuts out."""
+        start = [s.start for s in region]
+        return replace(
+            self, shape=tuple(s.stop - s.start for s in region), origin=tuple(self.index_to_world(start))
+        )
+
+    def coarsened(self, factors: Sequence[int], anchor: Anchor = "centre") -> Geometry:
+        """The grid whose voxels are blocks of `factors` voxels, in array order.
+
+        The shape is floor(n / f), as ITK's BinShrink has it: a partial block has no voxel centre on the grid. With
+        anchor "centre" the origin moves by (f - 1) / 2 voxels along each axis, with "first" it stays.
+        """
+        if any(f < 1 or f > n for f, n in zip(factors, self.shape, strict=True)):
+            raise InputError(f"factors {tuple(factors)} (k, j, i) do not fit a grid of {self.shape}")
+        shift = [(f - 1) / 2 if anchor == "centre" else 0.0 for f in factors]
+        return replace(
+            self,
+            shape=tuple(n // f for n, f in zip(self.shape, factors, strict=True)),
+            origin=tuple(self.index_to_world(shift)) if any(shift) else self.origin,
+            spacing=tuple(s * f for s, f in zip(self.spacing, factors, strict=True)),
+        )
+
+    def reordered(self, axes: Sequence[int], flips: Sequence[bool]) -> Geometry:
+        """The grid of the same voxels stored in another order.
+
+        New axis `a` is old axis `axes[a]`, walked backwards where `flips[a]`. Every voxel keeps its world place.
+        """
+        matrix = np.array(self.direction)[:, list(axes)] * np.where(flips, -1.0, 1.0)
+        start = np.zeros(3)
+        for axis, flip in zip(axes, flips, strict=True):
+            start[axis] = self.shape[axis] - 1 if flip else 0
+        return Geometry(
+            tuple(self.shape[a] for a in axes),  # type: ignore[arg-type]  # __post_init__ checks the length
+            tuple(self.index_to_world(start)),
+            tuple(self.spacing[a] for a in axes),  # type: ignore[arg-type]  # as above
+            tuple(map(tuple, matrix)),  # type: ignore[arg-type]  # as above
+        )
+
+    def is_close(self, other: Geometry, tolerance: float = 1e-4) -> bool:
+        """Same shape, and no corner further away than `tolerance` of the finest spacing."""
+        if self.shape != other.shape:
+            return False
+        distance = np.abs(self.corners - other.corners).max()
+        return bool(distance <= tolerance * min(self.spacing))

@@ -1,0 +1,74 @@
+"""What a volume says about its values and its provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+__all__ = ["Metadata", "Rescale"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """Real value = slope * stored value + intercept."""
+
+    slope: float = 1.0
+    """Real units per stored unit."""
+    intercept: float = 0.0
+    """Real value of stored 0."""
+    unit: str = ""
+    """Unit of the real values, such as HU; empty when the file does not say."""
+
+    @property
+    def is_identity(self) -> bool:
+        """True when stored values are the real ones."""
+        return self.slope == 1.0 and self.intercept == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Facts that travel with the voxels. No patient identity, no path, no time."""
+
+    rescale: Rescale = field(default_factory=Rescale)
+    """From stored values to real ones."""
+    assumed: bool = False
+    """True when the geometry was not stated by the file."""
+    modality: str = ""
+    """DICOM modality (CT, MR ...), or empty."""
+    frame_of_reference: str = ""
+    """DICOM Frame of Reference UID, or empty."""
+    stored_range: tuple[int, int] | None = None
+    """Smallest and largest integer that the file's bits can hold, when narrower than the data type."""
+    source: str = ""
+    """Fingerprint of the input."""
+    history: tuple[str, ...] = ()
+    """The operations that determined the voxels, oldest first."""
+    problems: tuple[str, ...] = ()
+    """What a user should know about the input; shown by info, never written to outputs."""
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Other facts of the format (series UID, photometric interpretation ...), JSON values only."""
+
+    def with_step(self, step: str) -> Metadata:
+        """The metadata after one more operation."""
+        return replace(self, history=(*self.history, step))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `problems` stays behind."""
+        out = asdict(self)
+        out.pop("problems")
+        return out
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Metadata:
+        """The metadata that `to_json` wrote; unknown keys are ignored."""
+        stored = data.get("stored_range")
+        return cls(
+            rescale=Rescale(**data.get("rescale", {})),
+            assumed=bool(data.get("assumed", False)),
+            modality=str(data.get("modality", "")),
+            frame_of_reference=str(data.get("frame_of_reference", "")),
+            stored_range=None if stored is None else (int(stored[0]), int(stored[1])),
+            source=str(data.get("source", "")),
+            history=tuple(data.get("history", ())),
+            extra=dict(data.get("extra", {})),
+        )

@@ -1,0 +1,106 @@
+"""Regions: tuples of three slices in array order (k, j, i), and the arithmetic of chunk layouts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+Region = tuple[slice, slice, slice]
+"""One slice with explicit start and stop, and step 1, for each array axis."""
+
+Shape = tuple[int, int, int]
+"""Lengths in array order (k, j, i)."""
+
+__all__ = [
+    "Region",
+    "Shape",
+    "ceil_div",
+    "intersection",
+    "normalise",
+    "region_shape",
+    "scaled",
+    "shifted",
+    "spans",
+    "voxels",
+    "whole",
+]
+
+
+def whole(shape: Sequence[int]) -> Region:
+    """The region that covers an array of this shape."""
+    k, j, i = shape
+    return slice(0, k), slice(0, j), slice(0, i)
+
+
+def region_shape(region: Region) -> Shape:
+    """The shape of the block that a region cuts out."""
+    k, j, i = (s.stop - s.start for s in region)
+    return k, j, i
+
+
+def voxels(shape: Sequence[int]) -> int:
+    """The number of voxels, as a Python integer that cannot overflow."""
+    return math.prod(int(n) for n in shape)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """The quotient rounded up."""
+    return -(-a // b)
+
+
+def spans(length: int, step: int, start: int = 0) -> Iterator[slice]:
+    """Neighbouring slices of at most `step` that cover `start..length` exactly once, in order."""
+    for low in range(start, length, step):
+        yield slice(low, min(low + step, length))
+
+
+def scaled(region: Region, factors: Sequence[int]) -> Region:
+    """The source region whose blocks of `factors` fill `region`."""
+    k, j, i = (slice(s.start * f, s.stop * f) for s, f in zip(region, factors, strict=True))
+    return k, j, i
+
+
+def shifted(region: Region, offset: Sequence[int]) -> Region:
+    """The region moved by `offset` voxels."""
+    k, j, i = (slice(s.start + o, s.stop + o) for s, o in zip(region, offset, strict=True))
+    return k, j, i
+
+
+def intersection(a: Region, b: Region) -> Region:
+    """The voxels in both regions; an axis without any has stop == start."""
+
+    def cut(p: slice, q: slice) -> slice:
+        low = max(p.start, q.start)
+        return slice(low, max(low, min(p.stop, q.stop)))
+
+    k, j, i = (cut(p, q) for p, q in zip(a, b, strict=True))
+    return k, j, i
+
+
+def normalise(key: object, shape: Sequence[int]) -> Region:
+    """A numpy-style key made of slices and `...` (step 1 only), as a full region.
+
+    Raises
+    ------
+    IndexError
+        For integers, steps other than 1, empty results and surplus axes: a volume keeps its three axes.
+    """
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if Ellipsis in parts:
+        at = parts.index(Ellipsis)
+        parts[at : at + 1] = [slice(None)] * (len(shape) - len(parts) + 1)
+    parts += [slice(None)] * (len(shape) - len(parts))
+    if len(parts) != len(shape):
+        raise IndexError(f"a volume has {len(shape)} axes (k, j, i), the key {key!r} has {len(parts)}")
+    out = []
+    for part, n in zip(parts, shape, strict=True):
+        if not isinstance(part, slice):
+            raise IndexError(f"a volume is cut by slices, which keep its three axes; found {part!r}")
+        low, high, step = part.indices(n)
+        if step != 1:
+            raise IndexError(f"a volume is cut with step 1, found {part!r}; use downsample(method='stride')")
+        if high <= low:
+            raise IndexError(f"{part!r} selects nothing of an axis of {n} voxels")
+        out.append(slice(low, high))
+    k, j, i = out
+    return k, j, i

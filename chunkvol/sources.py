@@ -1,0 +1,263 @@
+"""Sources: anything that can fill a block of voxels for a region, lazily and from any thread."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chunkvol import system
+from chunkvol.errors import DamagedError
+from chunkvol.regions import Region, Shape, region_shape, spans, voxels
+
+Block = npt.NDArray[Any]
+"""A block of voxels, axes (k, j, i)."""
+
+__all__ = ["ArraySource", "Block", "CroppedSource", "RawSource", "Source", "deliver"]
+
+
+class Source(ABC):
+    """A volume's voxels, not yet read.
+
+    Contract
+    --------
+    * Immutable, picklable, and `read` may be called from many threads at once, in any order, twice.
+    * `read` returns a C-contiguous block of exactly the region's shape in `dtype` (native byte order), axes (k, j, i).
+    * The block depends on the region's voxels alone, never on how the volume is cut into regions.
+    * `scratch(shape)` bounds the bytes that a read of such a block holds besides the block itself.
+    """
+
+    shape: Shape
+    """Voxels along (k, j, i)."""
+    dtype: np.dtype[Any]
+    """Type of the voxels, native byte order."""
+
+    @property
+    def grain(self) -> Shape:
+        """The smallest block that is read without touching more: (1, 1, columns) for uncompressed planes,
+        (1, rows, columns) for planes that are decoded whole, the chunk for chunked stores."""
+        return (1, 1, self.shape[2])
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that one full read fetches from disk."""
+        return voxels(self.shape) * self.dtype.itemsize
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal text that changes when the voxels or their geometry may have changed."""
+        return ""
+
+    @property
+    def staging_bytes(self) -> int:
+        """Disk that `staged` needs; 0 where regions can be read in any order."""
+        return 0
+
+    def staged(self, folder: Path) -> Source:
+        """A source that can be read in any order: itself, or a raw copy made in `folder`."""
+        return self
+
+    def scratch(self, shape: Shape) -> int:
+        """Upper bound of the bytes held while a block of this shape is read, besides the block."""
+        return 0
+
+    def preload(self) -> None:
+        """Import what reading needs, so that a plan measures it as part of the interpreter."""
+        return
+
+    @abstractmethod
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        """The voxels of `region`, written into `out` when it is given."""
+
+    def __dask_tokenize__(self) -> Any:
+        return (type(self).__name__, self.fingerprint, self.shape, str(self.dtype))
+
+
+def deliver(block: Block, out: Block | None) -> Block:
+    """`block` itself, contiguous, or copied into `out` where the caller gave one."""
+    if out is None:
+        return np.ascontiguousarray(block)
+    np.copyto(out, block)
+    return out
+
+
+@dataclass(frozen=True)
+class RawSource(Source):
+    """Voxels in C order at an offset of a file, read by byte range (never mapped: mapped pages count as memory)."""
+
+    path: Path
+    """The file."""
+    shape: Shape
+    """Voxels along (k, j, i)."""
+    stored: np.dtype[Any]
+    """Type in the file, with its byte order."""
+    offset: int = 0
+    """Byte at which voxel (0, 0, 0) starts."""
+    identity: str = ""
+    """Fingerprint, from whoever knows the header."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
+        return self.stored.newbyteorder("=")
+
+    @property
+    def fingerprint(self) -> str:
+        return self.identity
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        block = np.empty(region_shape(region), self.stored.newbyteorder("=")) if out is None else out
+        target = block if block.flags.c_contiguous else np.empty(block.shape, block.dtype)
+        with system.opened(self.path) as fd:
+            self._fill(fd, region, target)
+        if not self.stored.isnative:
+            target.byteswap(inplace=True)
+        if target is not block:
+            np.copyto(block, target)
+        return block
+
+    def _fill(self, fd: int, region: Region, block: Block) -> None:
+        ks, js, is_ = region
+        _, rows, columns = self.shape
+        size = self.stored.itemsize
+        row_bytes = columns * size
+        full_rows = is_.start == 0 and is_.stop == columns
+        full_planes = full_rows and js.start == 0 and js.stop == rows
+        if full_planes:
+            self._pread(fd, block.reshape(-1), self.offset + ks.start * rows * row_bytes)
+            return
+        for n, k in enumerate(range(ks.start, ks.stop)):
+            start = self.offset + (k * rows + js.start) * row_bytes
+            if full_rows:
+                self._pread(fd, block[n].reshape(-1), start)
+                continue
+            band = np.empty((js.stop - js.start, columns), self.stored)
+            self._pread(fd, band.reshape(-1), start)
+            block[n] = band[:, is_].view(block.dtype)
+
+    def _pread(self, fd: int, flat: Block, start: int) -> None:
+        view = memoryview(flat).cast("B")
+        got = system.pread_into(fd, view, start)
+        if got < len(view):
+            raise DamagedError(
+                f"{self.path.name} ends {len(view) - got} bytes before its header says (byte {start + got}); "
+                "the file is cut short: copy or export it again"
+            )
+
+    def scratch(self, shape: Shape) -> int:
+        if shape[2] == self.shape[2]:
+            return 0
+        return shape[1] * self.shape[2] * self.stored.itemsize
+
+
+@dataclass(frozen=True)
+class CroppedSource(Source):
+    """A region of another source."""
+
+    source: Source
+    """The whole."""
+    region: Region
+    """What is seen of it."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
+        return region_shape(self.region)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
+        return self.source.dtype
+
+    @property
+    def grain(self) -> Shape:
+        k, j, i = (min(g, n) for g, n in zip(self.source.grain, self.shape, strict=True))
+        return k, j, i
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    @property
+    def stored_bytes(self) -> int:
+        share = voxels(self.shape) / voxels(self.source.shape)
+        return math.ceil(self.source.stored_bytes * share)
+
+    @property
+    def staging_bytes(self) -> int:
+        return self.source.staging_bytes
+
+    def staged(self, folder: Path) -> Source:
+        return CroppedSource(self.source.staged(folder), self.region)
+
+    def scratch(self, shape: Shape) -> int:
+        return self.source.scratch(shape)
+
+    def preload(self) -> None:
+        self.source.preload()
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        k, j, i = (slice(s.start + o.start, s.stop + o.start) for s, o in zip(region, self.region, strict=True))
+        return self.source.read((k, j, i), out)
+
+    def __dask_tokenize__(self) -> Any:
+        bounds = tuple((s.start, s.stop) for s in self.region)
+        return (*self.source.__dask_tokenize__(), bounds)
+
+
+@dataclass(frozen=True)
+class ArraySource(Source):
+    """A numpy or dask array of the user's; a dask block is computed inside the task that needs it."""
+
+    array: Any
+    """Anything with shape, dtype and slicing."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
+        k, j, i = (int(n) for n in self.array.shape)
+        return k, j, i
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
+        return np.dtype(self.array.dtype).newbyteorder("=")
+
+    @property
+    def grain(self) -> Shape:
+        chunks = getattr(self.array, "chunks", None)
+        if chunks is None:
+            return (1, 1, self.shape[2])
+        k, j, i = (max(axis) for axis in chunks)
+        return k, j, i
+
+    @property
+    def stored_bytes(self) -> int:
+        return 0
+
+    @property
+    def fingerprint(self) -> str:
+        name = getattr(self.array, "name", None)
+        return "" if name is None else str(name)
+
+    def scratch(self, shape: Shape) -> int:
+        # A dask block is computed whole, with one intermediate of its size; deeper graphs may hold more.
+        return 0 if not hasattr(self.array, "dask") else 3 * voxels(self.grain) * self.dtype.itemsize
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        part = self.array[region]
+        if hasattr(part, "compute"):
+            part = part.compute(scheduler="synchronous")
+        return deliver(np.asarray(part, dtype=self.dtype), out)
+
+    def __dask_tokenize__(self) -> Any:
+        from dask.base import normalize_token
+
+        return ("ArraySource", normalize_token(self.array))
+
+
+def read_in_steps(source: Source, region: Region, step: int) -> Any:
+    """Blocks of at most `step` planes that cover `region`, in order, with their region."""
+    ks, js, is_ = region
+    for span in spans(ks.stop, step, ks.start):
+        yield (span, js, is_), source.read((span, js, is_))
