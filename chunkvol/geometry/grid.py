@@ -99,9 +99,7 @@ class Geometry:
     def cropped(self, region: Region) -> Geometry:
         """The grid of the voxels that `region` cuts out."""
         start = [s.start for s in region]
-        return replace(
-            self, shape=tuple(s.stop - s.start for s in region), origin=tuple(self.index_to_world(start))
-        )
+        return replace(self, shape=tuple(s.stop - s.start for s in region), origin=tuple(self.index_to_world(start)))
 
     def coarsened(self, factors: Sequence[int], anchor: Anchor = "centre") -> Geometry:
         """The grid whose voxels are blocks of `factors` voxels, in array order.

@@ -1,0 +1,114 @@
+"""One output door: work goes to a hidden sibling folder, is made durable, and is published by renaming.
+
+Nothing stands under the final name before it is whole; an existing output is replaced only at the end; an error or
+Ctrl-C removes the sibling.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from chunkvol import system
+from chunkvol.errors import DiskError, OutputError
+from chunkvol.memory import format_bytes
+
+__all__ = ["check_disk", "check_target", "disk_errors", "staging"]
+
+
+def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse, before any work, outputs that exist or cannot be created.
+
+    Raises
+    ------
+    OutputError
+        The folder is missing or cannot be written, or an output exists and `overwrite` is False.
+    """
+    folder = names[0].parent
+    if not folder.is_dir():
+        raise OutputError(f"the output folder {folder} does not exist; create it first")
+    for name in names:
+        if name.exists() and not overwrite:
+            raise OutputError(f"{name} exists; choose another name or allow --overwrite")
+        if name.is_symlink() and not name.exists():
+            raise OutputError(f"{name} is a link to nowhere; remove it first")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"the output folder {folder} cannot be written; choose another or change its permissions")
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Refuse work that the disk cannot hold.
+
+    Raises
+    ------
+    DiskError
+        Less is free than `needed` bytes.
+    """
+    free = system.free_disk(folder)
+    if free < needed:
+        raise DiskError(
+            f"the disk of {folder} has {format_bytes(free)} free and the work needs up to {format_bytes(needed)}; "
+            "free some space, write elsewhere, or ask for a larger factor"
+        )
+
+
+@contextlib.contextmanager
+def staging(target: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A fresh hidden folder beside `target`; on a clean exit its `names` are published beside `target`.
+
+    Names are published in order, so that a header comes after its data. Everything else in the folder is scratch.
+    """
+    try:
+        folder = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(f"cannot write beside {target}: {error.strerror}") from error
+    try:
+        with disk_errors(target):
+            yield folder
+            for name in names:
+                _sync_tree(folder / name)
+            for name in names:
+                _replace(folder / name, target.parent / name, folder)
+            system.sync_folder(target.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn a full disk and its kin into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskError(
+                f"the disk was filled while writing {target}: {error.strerror}; nothing was kept"
+            ) from error
+        raise
+
+
+def _sync_tree(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            _sync_tree(child)
+        system.sync_folder(path)
+        return
+    with system.opened(path, write=True) as fd:
+        system.sync_file(fd)
+
+
+def _replace(new: Path, final: Path, folder: Path) -> None:
+    if final.is_dir() and not final.is_symlink():
+        final.rename(folder / f"replaced-{final.name}")  # removed with the folder
+        new.rename(final)
+    elif new.is_dir() and (final.exists() or final.is_symlink()):
+        final.rename(folder / f"replaced-{final.name}")
+        new.rename(final)
+    else:
+        new.replace(final)

@@ -1,0 +1,155 @@
+"""A volume: lazy voxels, their geometry, and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from chunkvol.errors import InputError
+from chunkvol.geometry import Geometry
+from chunkvol.metadata import Metadata, Rescale
+from chunkvol.regions import Region, Shape, normalise, whole
+from chunkvol.sources import ArraySource, Block, CroppedSource, Source
+from chunkvol.values import RescaledSource, real_dtype
+
+_DASK_BLOCK = 64 << 20
+"""Bytes of a dask block over planes; small enough that two threads and a result fit a laptop."""
+
+__all__ = ["Volume"]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Lazy voxels with their geometry and metadata; immutable, nothing is read until it is asked for.
+
+    `Volume(array, geometry)` takes a numpy or dask array with axes (k, j, i), so the result of any dask operation can
+    be written back with its place in the world.
+
+    Raises
+    ------
+    InputError
+        When the array's shape is not the geometry's.
+    """
+
+    data: Any
+    """A `Source`, or a numpy or dask array, axes (k, j, i), stored values."""
+    geometry: Geometry
+    """Where the voxels lie."""
+    metadata: Metadata = field(default_factory=Metadata)
+    """Rescale and provenance."""
+    coarser: tuple[Volume, ...] = ()
+    """The further levels of a pyramid, finest first."""
+
+    def __post_init__(self) -> None:
+        if tuple(self.data.shape) != self.geometry.shape:
+            raise InputError(
+                f"the array has shape {tuple(self.data.shape)} and the geometry {self.geometry.shape} (k, j, i); "
+                "they must be the same"
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels along (k, j, i)."""
+        return self.geometry.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored values."""
+        return self.source.dtype
+
+    @property
+    def source(self) -> Source:
+        """The voxels as a source of blocks."""
+        return self.data if isinstance(self.data, Source) else ArraySource(self.data)
+
+    @property
+    def levels(self) -> tuple[Volume, ...]:
+        """All levels, finest first; one where there is no pyramid."""
+        return (replace(self, coarser=()), *self.coarser)
+
+    @property
+    def array(self) -> Any:
+        """The stored values as a lazy dask array, axes (k, j, i)."""
+        if not isinstance(self.data, Source):
+            import dask.array
+
+            return self.data if hasattr(self.data, "dask") else dask.array.from_array(self.data)
+        return _dask_array(self.data)
+
+    @property
+    def values(self) -> Volume:
+        """The volume of real values (slope and intercept applied), in the smallest sufficient type."""
+        if self.metadata.rescale.is_identity:
+            return self
+        kind = real_dtype(self.dtype, self.metadata)
+        source = RescaledSource(self.source, self.metadata.rescale, kind)
+        unit = Rescale(unit=self.metadata.rescale.unit)
+        metadata = replace(self.metadata, rescale=unit, stored_range=None)
+        return Volume(source, self.geometry, metadata, tuple(level.values for level in self.coarser))
+
+    def __getitem__(self, key: object) -> Volume:
+        region = normalise(key, self.shape)
+        if region == whole(self.shape):
+            return replace(self, coarser=())
+        data = CroppedSource(self.data, region) if isinstance(self.data, Source) else self.data[region]
+        return Volume(data, self.geometry.cropped(region), self.metadata.with_step(f"crop {_text(region)}"))
+
+    def read(self, region: Region | None = None) -> Block:
+        """The stored values of a region, or of the whole volume, in memory."""
+        return self.source.read(whole(self.shape) if region is None else region)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Block:
+        block = self.read()
+        return block if dtype is None else block.astype(dtype, copy=bool(copy))
+
+
+def _text(region: Region) -> str:
+    return ",".join(f"{s.start}:{s.stop}" for s in region)
+
+
+def _dask_array(source: Source) -> Any:
+    import dask.array
+    from dask.base import tokenize
+
+    return dask.array.from_array(
+        _Sliceable(source),
+        chunks=_dask_chunks(source),
+        name=f"chunkvol-{tokenize(source)}",
+        asarray=False,
+        fancy=False,
+        meta=np.empty((0, 0, 0), source.dtype),
+    )
+
+
+def _dask_chunks(source: Source) -> Shape:
+    """Whole planes up to a fixed size for planes; whole chunks, a row of them at least, for chunked stores."""
+    grain, (planes, rows, columns) = source.grain, source.shape
+    if grain[2] < columns:
+        k, j, i = (min(n, 2 * g) for n, g in zip(source.shape, grain, strict=True))
+        return k, j, i
+    plane = rows * columns * source.dtype.itemsize
+    return min(planes, max(grain[0], _DASK_BLOCK // plane)), rows, columns
+
+
+@dataclass(frozen=True)
+class _Sliceable:
+    """A source as dask wants it: shape, dtype and slicing."""
+
+    source: Source
+
+    @property
+    def shape(self) -> Shape:
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.source.dtype
+
+    @property
+    def ndim(self) -> int:
+        return 3
+
+    def __getitem__(self, key: Any) -> Block:
+        return self.source.read(normalise(key, self.source.shape))
