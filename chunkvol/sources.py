@@ -44,6 +44,11 @@ class Source(ABC):
         return (1, 1, self.shape[2])
 
     @property
+    def whole_planes(self) -> bool:
+        """True where a plane can only be had whole, so that reading it in bands of rows repeats work."""
+        return self.shape[1] > 1 and self.grain[1:] == self.shape[1:]
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes that one full read fetches from disk."""
         return voxels(self.shape) * self.dtype.itemsize

@@ -1,0 +1,65 @@
+"""Volumes that do not fit in memory: streamed, downsampled and converted with their place in the world.
+
+Arrays, shapes, regions and factors are in array order (k, j, i); world points are LPS millimetres (x, y, z).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chunkvol._version import __version__
+
+if TYPE_CHECKING:
+    from chunkvol.errors import ChunkvolError
+    from chunkvol.geometry import Geometry
+    from chunkvol.memory import Plan
+    from chunkvol.metadata import Metadata, Rescale
+    from chunkvol.ops.downsample import downsample
+    from chunkvol.ops.reorient import canonical
+    from chunkvol.phantom import write_phantom
+    from chunkvol.pipeline import Written, ingest, open_volume, plan_write, write_volume
+    from chunkvol.volume import Volume
+
+_HOMES = {
+    "ChunkvolError": "errors",
+    "Geometry": "geometry",
+    "Metadata": "metadata",
+    "Plan": "memory",
+    "Rescale": "metadata",
+    "Volume": "volume",
+    "Written": "pipeline",
+    "canonical": "ops.reorient",
+    "downsample": "ops.downsample",
+    "ingest": "pipeline",
+    "open_volume": "pipeline",
+    "plan_write": "pipeline",
+    "write_phantom": "phantom",
+    "write_volume": "pipeline",
+}
+
+__all__ = [
+    "ChunkvolError",
+    "Geometry",
+    "Metadata",
+    "Plan",
+    "Rescale",
+    "Volume",
+    "Written",
+    "__version__",
+    "canonical",
+    "downsample",
+    "ingest",
+    "open_volume",
+    "plan_write",
+    "write_phantom",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import chunkvol` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'chunkvol' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"chunkvol.{_HOMES[name]}"), name)

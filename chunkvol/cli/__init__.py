@@ -1,0 +1,109 @@
+"""The command line: thin verbs that parse, call one public function, and print."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+
+from chunkvol._version import __version__
+from chunkvol.cli.look import info
+from chunkvol.cli.make import phantom
+from chunkvol.cli.write import convert, downsample, ingest
+from chunkvol.errors import ChunkvolError, StoppedError
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="chunkvol")
+def cli() -> None:
+    """Volumes larger than memory: downsample, ingest and convert scans without losing their place.
+
+    Triples are in x, y, z order; lengths are millimetres unless a unit follows (12.3um).
+
+    \b
+    Exit codes: 0 ok, 1 unexpected, 2 usage or unreadable input, 3 geometry refused, 4 check failed,
+    5 memory or disk, 8 some inputs failed, 75 stopped (can be run again).
+    """
+
+
+@cli.command(short_help="Print the line that turns on shell completion.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print shell code for completion; put it in your start-up file.
+
+    \b
+    Example:
+      chunkvol completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(cli, {}, "chunkvol", "_CHUNKVOL_COMPLETE").source_template % _completion_names())
+
+
+def _completion_names() -> dict[str, str]:
+    return {
+        "complete_func": "_chunkvol_completion",
+        "complete_var": "_CHUNKVOL_COMPLETE",
+        "prog_name": "chunkvol",
+    }
+
+
+for _verb in (downsample, ingest, convert, info, phantom):
+    cli.add_command(_verb)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one line, never a traceback."""
+    _stop_on_signals()
+    try:
+        cli.main(args=arguments, prog_name="chunkvol", standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        _say(error.format_message())
+        code = 2
+    except ChunkvolError as error:
+        _say(str(error))
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("stopped; nothing was left under the final name, and it can be run again")
+        code = StoppedError.exit_code
+    except MemoryError:
+        _say("the system gave no more memory; give a smaller --memory")
+        code = 5
+    except BrokenPipeError:
+        code = 0
+    except Exception as error:
+        if os.environ.get("CHUNKVOL_DEBUG"):
+            raise
+        _say(f"unexpected {type(error).__name__}: {error}; CHUNKVOL_DEBUG=1 shows where")
+        code = 1
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _say(text: str) -> None:
+    click.echo(f"chunkvol: {' '.join(text.split())}", err=True)
+
+
+def _stop_on_signals() -> None:
+    """Ctrl-C and SIGTERM stop the work once; a second one must not cut the cleaning up short."""
+
+    def stop(number: int, frame: Any) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(name, stop)

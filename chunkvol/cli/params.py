@@ -1,0 +1,75 @@
+"""What users type: triples in x, y, z order, lengths and bytes with units."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import click
+
+from chunkvol.errors import InputError
+from chunkvol.memory import parse_bytes
+
+_LENGTHS = {"": 1.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1e3}
+
+__all__ = ["BYTES", "FACTORS", "LENGTHS", "SIZE", "parse_length"]
+
+
+def parse_length(text: str) -> float:
+    """Millimetres of "12.3um", "0.05" or "5 mm"."""
+    match = re.fullmatch(r"\s*([-+0-9.eE]+|nan|inf)\s*([a-zµ]*)\s*", text)
+    if not match or match[2] not in _LENGTHS:
+        raise ValueError(f"{text!r} is not a length; write it as 0.05, 0.05mm or 50um")
+    value = float(match[1]) * _LENGTHS[match[2]]
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"a length must be finite and above 0, found {text!r}")
+    return value
+
+
+class _Triple(click.ParamType):
+    """One value for all axes, or three in x, y, z order; given on in array order (k, j, i)."""
+
+    def __init__(self, name: str, one: Any) -> None:
+        self.name = name
+        self._one = one
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = value.split(",")
+        if len(parts) not in (1, 3):
+            self.fail(f"{value!r} has {len(parts)} values; give one, or three as x,y,z", param, ctx)
+        try:
+            numbers = [self._one(part) for part in parts]
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return tuple(numbers * 3 if len(parts) == 1 else numbers[::-1])
+
+
+def _factor(text: str) -> int:
+    if not re.fullmatch(r"\s*\d+\s*", text) or int(text) < 1:
+        raise ValueError(f"a factor must be a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\s*\d+\s*", text) or int(text) < 1:
+        raise ValueError(f"a size must be a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+class _Bytes(click.ParamType):
+    name = "BYTES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return parse_bytes(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+FACTORS = _Triple("N|X,Y,Z", _factor)
+SIZE = _Triple("N|X,Y,Z", _count)
+LENGTHS = _Triple("LENGTH|X,Y,Z", parse_length)
+BYTES = _Bytes()

@@ -1,0 +1,206 @@
+"""The verbs that write volumes: downsample, ingest, convert."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chunkvol.cli.params import BYTES, FACTORS
+from chunkvol.cli.show import progress_for
+from chunkvol.errors import InputError
+from chunkvol.formats.ome_zarr.layout import CODECS
+from chunkvol.kernels import REDUCERS
+from chunkvol.memory import Plan, format_bytes
+from chunkvol.ops.downsample import downsample as downsampled
+from chunkvol.ops.downsample import fit_factors, leftover
+from chunkvol.ops.reorient import canonical as in_canonical_order
+from chunkvol.pipeline import Written, open_volume, plan_write, write_volume
+from chunkvol.progress import Progress
+from chunkvol.volume import Volume
+
+PYRAMID_METHODS = [name for name, row in REDUCERS.items() if row.nested]
+
+__all__ = ["convert", "downsample", "ingest"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The options that all writing verbs share."""
+
+    output: Path
+    overwrite: bool
+    memory: int | None
+    workers: int | None
+    scheduler: str
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+
+
+def _run_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the shared options; the verb receives them as one `_Run`."""
+
+    def verb(**given: Any) -> None:
+        names = _Run.__slots__
+        run = _Run(**{name: given.pop(name) for name in names})
+        function(run, **given)
+
+    verb.__doc__, verb.__name__ = function.__doc__, function.__name__
+    verb.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]  # click keeps options there
+    options = [
+        click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."),
+        click.option("--overwrite", is_flag=True, help="Replace an existing output, at the very end."),
+        click.option("--memory", type=BYTES, help="Most memory for the whole process, such as 2GiB."),
+        click.option("-j", "--workers", type=click.IntRange(1), help="Units at the same time."),
+        click.option("--scheduler", default="threads", show_default=True, help="threads, local, or tcp://HOST:PORT."),
+        click.option("--dry-run", is_flag=True, help="Print the plan and write nothing."),
+        click.option("--json", "as_json", is_flag=True, help="Print results as JSON."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    ]
+    for option in reversed(options):
+        option(verb)
+    return verb
+
+
+_source = click.argument("source", type=click.Path(path_type=Path))
+_codec = click.option(
+    "--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4)."
+)
+_encoding = click.option("--encoding", type=click.Choice(["raw", "gzip"]), help="Of NRRD data (default raw).")
+
+
+def _write(run: _Run, make: Callable[[Progress], tuple[Volume, tuple[int, ...]]], **options: Any) -> None:
+    """Open, plan, and unless it is a dry run, write and report."""
+    given = {name: value for name, value in options.items() if value is not None}
+    settings: dict[str, Any] = {"budget": run.memory, "workers": run.workers, "scheduler": run.scheduler}
+    progress = progress_for(run.quiet)
+    try:
+        volume, left = make(progress)
+        for problem in volume.metadata.problems:
+            progress.say(problem)
+        if run.dry_run:
+            plan = plan_write(volume, run.output, **settings, **given)
+            _print_plan(plan, left, run.as_json)
+            return
+        done = write_volume(volume, run.output, overwrite=run.overwrite, progress=progress, **settings, **given)
+    finally:
+        progress.close()
+    for note in done.plan.notes:
+        click.echo(f"note: {note}", err=True)
+    _print_result(done, run)
+
+
+def _print_plan(plan: Plan, left: tuple[int, ...], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({**plan.to_json(), "leftover": list(left)}))
+        return
+    click.echo(str(plan))
+    if any(left):
+        cut = ", ".join(f"{n} along {axis}" for n, axis in zip(left, "xyz", strict=True) if n)
+        click.echo(f"  left    {cut}: source voxels at the far end that do not fill a block")
+
+
+def _print_result(done: Written, run: _Run) -> None:
+    plan = done.plan
+    rate = plan.bytes_read / max(done.seconds, 1e-6)
+    if run.as_json:
+        measured = {"output": str(done.path), "seconds": done.seconds, "peak_measured": done.peak_bytes}
+        click.echo(json.dumps({**plan.to_json(), **measured}))
+    elif not run.quiet:
+        size = " x ".join(map(str, plan.result.size))
+        click.echo(
+            f"{done.path}: {size} {plan.result.dtype} in {done.seconds:.1f} s, {format_bytes(rate)}/s read, "
+            f"peak memory {format_bytes(done.peak_bytes)} of {format_bytes(plan.peak_bytes)} planned"
+        )
+
+
+@click.command(short_help="Make a scan smaller, in its place.")
+@_source
+@click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
+@click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
+@click.option("--method", type=click.Choice(list(REDUCERS)), default="mean", show_default=True)
+@_encoding
+@_codec
+@_run_options
+def downsample(
+    run: _Run,
+    source: Path,
+    factor: tuple[int, int, int] | None,
+    fit: int | None,
+    method: str,
+    encoding: str | None,
+    codec: str | None,
+) -> None:
+    """Make SOURCE smaller by whole factors and write it with its origin, spacing and direction.
+
+    SOURCE is a folder of DICOM slices, an OME-Zarr 0.5 store or a NRRD file; the output's suffix is .nrrd, .nhdr or
+    .ome.zarr. Nothing of full size is stored in between.
+
+    \b
+    Examples:
+      chunkvol downsample dicom/ --factor 4 -o small.nrrd
+      chunkvol downsample dicom/ --fit 2GB -o small.nrrd --memory 1GiB
+      chunkvol downsample scan.ome.zarr --factor 4,4,2 --method median -o small.ome.zarr
+    """
+    if (factor is None) == (fit is None):
+        raise InputError("give either --factor or --fit")
+
+    def make(progress: Progress) -> tuple[Volume, tuple[int, ...]]:
+        volume = open_volume(source, progress=progress)
+        factors = fit_factors(volume.values, fit) if fit is not None else factor
+        return downsampled(volume, factors, method=method), leftover(volume.shape, factors)[::-1]
+
+    pyramid = method if method in PYRAMID_METHODS else None
+    store = run.output.name.endswith((".ome.zarr", ".zarr"))
+    _write(run, make, encoding=encoding, codec=codec, **({"method": pyramid} if store else {}))
+
+
+@click.command(short_help="Put a scan with all pyramid levels into an OME-Zarr store.")
+@_source
+@click.option("--method", type=click.Choice(PYRAMID_METHODS), default="mean", show_default=True)
+@click.option("--canonical", is_flag=True, help="Store in the order L, P, S where that needs no interpolation.")
+@_codec
+@_run_options
+def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | None) -> None:
+    """Write SOURCE at full resolution, with all pyramid levels, in one pass.
+
+    \b
+    Examples:
+      chunkvol ingest dicom/ -o scan.ome.zarr
+      chunkvol ingest labels.nrrd --method mode -o labels.ome.zarr --codec zstd
+    """
+    if not run.output.name.endswith((".ome.zarr", ".zarr")):
+        raise InputError(f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr")
+
+    def make(progress: Progress) -> tuple[Volume, tuple[int, ...]]:
+        volume = open_volume(source, progress=progress)
+        return (in_canonical_order(volume) if canonical else volume), (0, 0, 0)
+
+    _write(run, make, method=method, codec=codec)
+
+
+@click.command(short_help="Write the same voxels in another format.")
+@_source
+@click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
+@_encoding
+@_codec
+@_run_options
+def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: str | None) -> None:
+    """Write SOURCE at full size in the format of the output's suffix.
+
+    \b
+    Examples:
+      chunkvol convert dicom/ -o scan.nrrd
+      chunkvol convert scan.ome.zarr --level 2 -o quarter.nrrd --encoding gzip
+    """
+    _write(
+        run,
+        lambda progress: (open_volume(source, level=level, progress=progress), (0, 0, 0)),
+        encoding=encoding,
+        codec=codec,
+    )

@@ -1,0 +1,98 @@
+"""The formats: one file or package each, one row each in FORMATS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chunkvol.errors import FormatError, InputError
+from chunkvol.execute import Job
+from chunkvol.formats.dicom import is_dicom_folder, open_dicom
+from chunkvol.formats.nrrd import is_nrrd, nrrd_names, open_nrrd, prepare_nrrd
+from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
+from chunkvol.progress import Progress
+from chunkvol.volume import Volume
+
+__all__ = ["FORMATS", "Format", "format_for_reading", "format_for_writing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row of the table."""
+
+    name: str
+    """For people."""
+    suffixes: tuple[str, ...]
+    """Ends of file names, with the dot; the first is the usual one. Empty for folders known by their content."""
+    matches: Callable[[Path], bool]
+    """True when an existing path holds this format, judged by content, cheaply."""
+    read: Callable[[Path, Progress], Volume]
+    """A lazy volume."""
+    prepare: Callable[..., Job] | None = None
+    """Plans the writing of a volume; None where chunkvol only reads."""
+    options: frozenset[str] = frozenset()
+    """Keyword arguments that `prepare` takes beyond the common ones."""
+    names: Callable[[Path], tuple[str, ...]] = lambda target: (target.name,)
+    """The names that an output will have beside each other."""
+
+
+def _read_store(path: Path, progress: Progress) -> Volume:
+    return open_store(path)
+
+
+def _read_nrrd(path: Path, progress: Progress) -> Volume:
+    return open_nrrd(path)
+
+
+def _read_dicom(path: Path, progress: Progress) -> Volume:
+    planes, geometry, metadata = open_dicom(path, progress)
+    return Volume(planes, geometry, metadata)
+
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format("OME-Zarr", (".ome.zarr", ".zarr"), is_store, _read_store, prepare_store, frozenset({"method", "codec"})),
+        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"}), nrrd_names),
+        Format("DICOM series", (), is_dicom_folder, _read_dicom),
+    )
+}
+
+
+def format_for_reading(path: Path) -> Format:
+    """The format of an existing file or folder, judged by content.
+
+    Raises
+    ------
+    InputError
+        Nothing is there.
+    FormatError
+        It is nothing that chunkvol reads.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    for row in FORMATS.values():
+        if row.matches(path):
+            return row
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise InputError(f"{path} is an empty folder")
+        # The DICOM reader looks at every file and says best what it found.
+        return FORMATS["DICOM series"]
+    raise FormatError(f"{path} is none of {', '.join(FORMATS)}; a DICOM series is given as its folder")
+
+
+def format_for_writing(target: Path) -> Format:
+    """The format that a name's suffix asks for.
+
+    Raises
+    ------
+    InputError
+        No format is written with this suffix.
+    """
+    for row in FORMATS.values():
+        if row.prepare is not None and target.name.lower().endswith(row.suffixes):
+            return row
+    known = [suffix for row in FORMATS.values() if row.prepare is not None for suffix in row.suffixes]
+    raise InputError(f"{target.name} has no suffix that chunkvol writes; use one of {', '.join(known)}")

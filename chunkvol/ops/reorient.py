@@ -1,0 +1,133 @@
+"""Storing the same voxels in another axis order; every voxel keeps its place in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chunkvol.errors import GeometryError
+from chunkvol.geometry import canonical_order
+from chunkvol.regions import Region, Shape, voxels
+from chunkvol.sources import Block, Source, deliver
+from chunkvol.volume import Volume
+
+__all__ = ["ReorderedSource", "canonical", "reordered"]
+
+
+def canonical(volume: Volume) -> Volume:
+    """The volume stored in the order L+, P+, S+ along i, j, k, without interpolation.
+
+    Raises
+    ------
+    GeometryError
+        When the direction is oblique: then no order of storage is canonical.
+    """
+    order = canonical_order(volume.geometry)
+    if order is None:
+        raise GeometryError(
+            "the direction is oblique, so no storage order is L, P, S: leave out --canonical, or resample first"
+        )
+    return reordered(volume, *order)
+
+
+def reordered(volume: Volume, axes: Sequence[int], flips: Sequence[bool]) -> Volume:
+    """New axis `a` is old axis `axes[a]`, walked backwards where `flips[a]`."""
+    if list(axes) == [0, 1, 2] and not any(flips):
+        return volume
+    source = ReorderedSource(volume.source, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+    text = "".join(("-" if flip else "") + "kji"[axis] for axis, flip in zip(axes, flips, strict=True))
+    return Volume(source, volume.geometry.reordered(axes, flips), volume.metadata.with_step(f"reorder {text}"))
+
+
+@dataclass(frozen=True)
+class ReorderedSource(Source):
+    """Another source's voxels, axes permuted and reversed."""
+
+    source: Source
+    """The voxels as they are stored."""
+    axes: Shape
+    """Old axis of each new one."""
+    flips: tuple[bool, bool, bool]
+    """New axes that run backwards along the old one."""
+    shape: Shape = field(init=False)
+    """Voxels along the new (k, j, i)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.source.shape[a] for a in self.axes))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
+        return self.source.dtype
+
+    @property
+    def grain(self) -> Shape:
+        k, j, i = (self.source.grain[a] for a in self.axes)
+        return k, j, i
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    @property
+    def stored_bytes(self) -> int:
+        return self.source.stored_bytes
+
+    @property
+    def _scattered(self) -> bool:
+        """A slab of new planes would touch every old plane, each decoded whole."""
+        return self.source.whole_planes and self.axes[0] != 0
+
+    @property
+    def staging_bytes(self) -> int:
+        if self._scattered:
+            return voxels(self.shape) * self.dtype.itemsize + self.source.staging_bytes
+        return self.source.staging_bytes
+
+    def staged(self, folder: Path) -> Source:
+        source = self.source.staged(folder)
+        if source.whole_planes and self.axes[0] != 0:
+            source = _raw_copy(source, folder)
+        return replace(self, source=source)
+
+    def scratch(self, shape: Shape) -> int:
+        old = self._old_shape(shape)
+        return self.source.scratch(old) + voxels(shape) * self.dtype.itemsize
+
+    def _old_shape(self, shape: Shape) -> Shape:
+        old = [0, 0, 0]
+        for axis, n in zip(self.axes, shape, strict=True):
+            old[axis] = n
+        return old[0], old[1], old[2]
+
+    def preload(self) -> None:
+        self.source.preload()
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        old = [slice(0, 0)] * 3
+        for new, (axis, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
+            low, high = region[new].start, region[new].stop
+            n = self.shape[new]
+            old[axis] = slice(n - high, n - low) if flip else slice(low, high)
+        block = self.source.read((old[0], old[1], old[2])).transpose(self.axes)
+        backwards = tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
+        return deliver(block[backwards], out)
+
+    def __dask_tokenize__(self) -> Any:
+        return (*self.source.__dask_tokenize__(), self.axes, self.flips)
+
+
+def _raw_copy(source: Source, folder: Path) -> Source:
+    """All planes decoded once, in a raw file."""
+    from chunkvol.sources import RawSource
+
+    path = folder / "decoded.raw"
+    _, rows, columns = source.shape
+    with open(path, "wb") as file:
+        for k in range(source.shape[0]):
+            plane = source.read((slice(k, k + 1), slice(0, rows), slice(0, columns)))
+            file.write(memoryview(plane).cast("B"))
+    return RawSource(path, source.shape, source.dtype, identity=source.fingerprint)

@@ -1,0 +1,206 @@
+"""From a path to a volume, and from a volume to a file: the functions that read and write."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chunkvol import execute, memory, system
+from chunkvol.errors import InputError
+from chunkvol.execute import Job
+from chunkvol.formats import Format, format_for_reading, format_for_writing
+from chunkvol.memory import Plan
+from chunkvol.ops.reorient import canonical as in_canonical_order
+from chunkvol.output import check_disk, check_target, staging
+from chunkvol.progress import Progress, Silent
+from chunkvol.regions import voxels
+from chunkvol.volume import Volume
+
+PathLike = str | Path
+
+__all__ = ["Written", "ingest", "open_volume", "plan_write", "write_volume"]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did."""
+
+    path: Path
+    """The output."""
+    plan: Plan
+    """What was promised."""
+    seconds: float
+    """Wall time, planning excluded."""
+    peak_bytes: int
+    """Measured peak memory of the process; 0 where the system does not tell."""
+    source_bytes: int
+    """Bytes of the input that were processed."""
+
+
+def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = None) -> Volume:
+    """A lazy volume from a DICOM series folder, an OME-Zarr 0.5 store or a NRRD file.
+
+    Parameters
+    ----------
+    path
+        The folder or file; the content decides, not the name.
+    level
+        Which level of a pyramid; 0 is the finest.
+    progress
+        Told about the header pass over a series.
+
+    Raises
+    ------
+    InputError
+        It cannot be read: exit code 2 on the command line.
+    GeometryError
+        Its voxels do not lie on one regular grid: exit code 3.
+    """
+    source = Path(path)
+    try:
+        volume = format_for_reading(source).read(source, progress or Silent())
+    except PermissionError as error:
+        raise InputError(f"{error.filename or source} cannot be read: permission denied") from error
+    except OSError as error:
+        raise InputError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
+    levels = volume.levels
+    if not 0 <= level < len(levels):
+        raise InputError(f"{source} has levels 0 to {len(levels) - 1}, not {level}")
+    return volume if level == 0 else levels[level]
+
+
+def plan_write(
+    volume: Volume,
+    target: PathLike,
+    *,
+    budget: str | int | None = None,
+    workers: int | None = None,
+    scheduler: Any = "threads",
+    **options: Any,
+) -> Plan:
+    """What `write_volume` would do: tasks, bytes and peak memory; nothing is written.
+
+    Raises
+    ------
+    BudgetError
+        Nothing fits the budget; the message names the smallest that would.
+    """
+    return _prepare(volume, Path(target), budget, workers, scheduler, options).plan
+
+
+def write_volume(
+    volume: Volume,
+    target: PathLike,
+    *,
+    overwrite: bool = False,
+    budget: str | int | None = None,
+    workers: int | None = None,
+    scheduler: Any = "threads",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Written:
+    """Write a volume in the format of the target's suffix, within a memory budget.
+
+    Parameters
+    ----------
+    volume
+        Read lazily, in blocks.
+    target
+        `.nrrd`, `.nhdr` (with `.raw` beside it) or `.ome.zarr`.
+    overwrite
+        Replace an existing output, at the very end.
+    budget
+        Bytes that the process may hold ("2GiB"); by default the smaller of 4 GiB and half of what is available.
+    workers
+        Units at the same time; by default one a processor.
+    scheduler
+        "threads", "local", an address, or a `distributed.Client`; the bytes are the same.
+    progress
+        Told about stages and bytes.
+    options
+        Of the format: `encoding` ("raw", "gzip") for NRRD; `codec` ("lz4", "zstd", "none") and `method` of the
+        pyramid for OME-Zarr.
+    """
+    path = Path(target)
+    row = format_for_writing(path)
+    check_target([path.with_name(name) for name in row.names(path)], overwrite=overwrite)
+    job = _prepare(volume, path, budget, workers, scheduler, options)
+    check_disk(path.parent, job.plan.disk_bytes)
+    return _run(job, volume, path, scheduler, progress or Silent())
+
+
+def ingest(
+    source: PathLike | Volume,
+    target: PathLike,
+    *,
+    method: str = "mean",
+    canonical: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Volume:
+    """Put a scan with all pyramid levels into an OME-Zarr store and open it; options as in `write_volume`."""
+    volume = source if isinstance(source, Volume) else open_volume(source, progress=progress)
+    if canonical:
+        volume = in_canonical_order(volume)
+    write_volume(volume, target, method=method, progress=progress, **options)
+    return open_volume(target)
+
+
+def _prepare(
+    volume: Volume,
+    target: Path,
+    budget: str | int | None,
+    workers: int | None,
+    scheduler: Any,
+    options: dict[str, Any],
+) -> Job:
+    row = format_for_writing(target)
+    _check_options(row, options)
+    execute.preload(scheduler)
+    volume.source.preload()
+    limit = memory.default_budget() if budget is None else memory.parse_bytes(budget)
+    if row.prepare is None:  # cannot be: format_for_writing returns rows that write
+        raise InputError(f"{row.name} is not written")
+    count = execute.worker_count(scheduler, workers)
+    if not (scheduler == "threads" or scheduler == "local"):
+        count = 1  # on a cluster the budget is each worker's own
+    return row.prepare(
+        volume,
+        target,
+        workers=count,
+        budget=limit,
+        baseline=_baseline(scheduler, count),
+        action=f"write {target.name} ({row.name})",
+        **options,
+    )
+
+
+def _baseline(scheduler: Any, workers: int) -> int:
+    """Bytes held before any unit starts; the worker processes of a local cluster count as ours."""
+    if scheduler == "threads":
+        return system.resident_memory()
+    return workers * execute.WORKER_BASELINE + (system.resident_memory() if scheduler == "local" else 0)
+
+
+def _check_options(row: Format, options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in row.options:
+            known = ", ".join(sorted(row.options))
+            raise InputError(f"{row.name} has no option {name}; it has {known}")
+
+
+def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress) -> Written:
+    started = time.monotonic()
+    workers = max(phase.workers for phase in job.plan.phases)
+    with execute.connected(scheduler, workers) as runner, staging(target, job.names) as folder:
+        job.run(folder, runner, progress)
+        progress.stage("syncing to disk", 0)
+    return Written(
+        target,
+        job.plan,
+        time.monotonic() - started,
+        system.peak_memory(),
+        voxels(volume.shape) * volume.dtype.itemsize,
+    )
