@@ -1,0 +1,99 @@
+"""Turn the bytes of DICOM elements into checked Python values.
+
+The same few byte strings come back in each slice of a series, so parsers of shared elements are cached: one object
+serves all slices, which keeps the headers of 20,000 slices small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+Parser = Callable[[bytes, bytes], Any]
+"""From an element's bytes and VR to its value; raises ValueError with the reason."""
+
+__all__ = ["Parser", "decimals", "integer", "one_decimal", "own_decimals", "text", "uid", "whole_text", "words"]
+
+_SHARED = 512
+
+
+def uid(raw: bytes, _vr: bytes) -> str:
+    """A UID that is different in each slice."""
+    return raw.rstrip(b"\0 ").decode("ascii", "replace")
+
+
+@lru_cache(_SHARED)
+def text(raw: bytes, _vr: bytes) -> str:
+    """Text for people; UTF-8, or Latin-1 where it is not valid UTF-8."""
+    raw = raw.strip(b"\0 ")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@lru_cache(_SHARED)
+def words(raw: bytes, vr: bytes) -> tuple[str, ...]:
+    """The parts of a multi-valued text."""
+    return tuple(part.strip() for part in text(raw, vr).split("\\"))
+
+
+@lru_cache(_SHARED)
+def integer(raw: bytes, vr: bytes) -> int | None:
+    """One whole number, binary (US, SS, UL, SL) or text (IS)."""
+    if vr == b"IS":
+        return _whole(raw)
+    if not raw:
+        return None
+    if len(raw) not in (2, 4):
+        raise ValueError(f"has {len(raw)} bytes, expected one number of 2")
+    return int.from_bytes(raw, "little", signed=vr in (b"SS", b"SL"))
+
+
+@lru_cache(_SHARED)
+def whole_text(raw: bytes, _vr: bytes) -> int | None:
+    """One whole number written as text, whatever the VR says."""
+    return _whole(raw)
+
+
+def _whole(raw: bytes) -> int | None:
+    raw = raw.strip(b"\0 ")
+    if not raw:
+        return None
+    value = _number(raw)
+    if not value.is_integer():
+        raise ValueError(f"is {raw.decode('latin-1')!r}, expected a whole number")
+    return int(value)
+
+
+def own_decimals(raw: bytes, _vr: bytes) -> tuple[float, ...] | None:
+    """Decimal numbers that are different in each slice."""
+    raw = raw.strip(b"\0 ")
+    return tuple(map(_number, raw.split(b"\\"))) if raw else None
+
+
+decimals = lru_cache(_SHARED)(own_decimals)
+"""Decimal numbers that slices share."""
+
+
+@lru_cache(_SHARED)
+def one_decimal(raw: bytes, vr: bytes) -> float | None:
+    """One decimal number."""
+    values = own_decimals(raw, vr)
+    if values is None:
+        return None
+    if len(values) > 1:
+        raise ValueError(f"has {len(values)} values, expected 1")
+    return values[0]
+
+
+def _number(raw: bytes) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or b"_" in raw:  # Python reads 1_000, DICOM does not
+        raise ValueError(f"is {raw.decode('latin-1').strip()!r}, expected a finite decimal number")
+    return value
