@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from chunkvol.sources import Block
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
-__all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "joined_frame"]
+__all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +36,35 @@ class CodestreamFacts:
     """Whether the decoder extends the sign itself (JPEG 2000 only)."""
 
 
-def joined_frame(data: bytes | memoryview) -> bytes:
-    """The one frame of encapsulated pixel data (PS3.5 section A.4): all fragments after the offset table, joined."""
-    view = memoryview(data)
-    parts = list(_fragments(view))[1:]
+def read_frame(fd: int, offset: int, length: int) -> bytes:
+    """The one frame of the encapsulated pixel data at `offset` (PS3.5 section A.4): all fragments, joined.
+
+    `length` bytes lie between the offset and the end of the file; nothing larger is ever allocated. A frame in one
+    fragment, the usual case, is read without a copy (decoders want `bytes`, which positioned reads do not give).
+    """
+    with io.FileIO(fd, closefd=False) as file:
+        parts = list(_fragments(file, offset, offset + length))[1:]
     if not parts:
         raise DamagedError("its compressed pixel data has no fragment")
-    return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _fragments(view: memoryview) -> Iterator[memoryview]:
-    at = 0
+def _fragments(file: io.FileIO, at: int, end: int) -> Iterator[bytes]:
+    """The offset table, then the fragments."""
     while True:
-        if at + 8 > len(view):
+        file.seek(at)
+        head = file.read(8)
+        mark, length = head[:4], int.from_bytes(head[4:], "little")
+        if len(head) < 8:
             raise DamagedError("its compressed pixel data is cut short: the end mark is missing")
-        mark, length = bytes(view[at : at + 4]), int.from_bytes(view[at + 4 : at + 8], "little")
         if mark == _END:
             return
-        if mark != _ITEM or at + 8 + length > len(view):
-            raise DamagedError(f"its compressed pixel data is broken {at} bytes after its start")
-        yield view[at + 8 : at + 8 + length]
+        if mark != _ITEM or at + 8 + length > end:
+            raise DamagedError(f"its compressed pixel data is broken at byte {at}")
+        fragment = file.read(length)
+        if len(fragment) < length:
+            raise DamagedError(f"its compressed pixel data ends {length - len(fragment)} bytes early")
+        yield fragment
         at += 8 + length
 
 
@@ -132,7 +142,10 @@ def _called(frame: bytes, layout: PixelLayout, decode: Decode, itemsize: int) ->
         buffer = decode(frame, layout)
     except (MemoryError, DecoderError):
         raise
-    except Exception as error:  # each decoder has its own kinds
+    except BaseException as error:
+        # Each decoder has its own kinds; those of pylibjpeg-rle are Rust panics, which are not Exceptions.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = (str(error).splitlines() or [""])[0]
         raise DamagedError(f"its compressed frame cannot be decoded ({type(error).__name__}: {reason})") from error
     expected = layout.rows * layout.columns * itemsize

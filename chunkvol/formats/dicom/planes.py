@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError, InputError
-from chunkvol.formats.dicom.frames import decode_frame, joined_frame
+from chunkvol.formats.dicom.frames import decode_frame, read_frame
 from chunkvol.formats.dicom.header import Inflater
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
-from chunkvol.formats.dicom.transfer import SYNTAXES, decoder_modules, find_decoder
+from chunkvol.formats.dicom.transfer import SYNTAXES, decoder_planes, find_decoder, import_decoder
 from chunkvol.regions import Region, Shape, region_shape
 from chunkvol.sources import Block, Source
 
@@ -65,14 +65,14 @@ class DicomPlanes(Source):
 
     def preload(self) -> None:
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            decoder_modules(self.layout.transfer_syntax)
+            import_decoder(self.layout.transfer_syntax)
 
     def scratch(self, shape: Shape) -> int:
         plane, columns = self.layout.plane_bytes, self.layout.columns
         if self._family == "deflated":
             return plane + 3 * _DEFLATE_BUFFER
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            return 2 * int(self.lengths.max()) + SYNTAXES[self.layout.transfer_syntax].decoder_planes * plane
+            return 2 * int(self.lengths.max()) + decoder_planes(self.layout.transfer_syntax) * plane
         return shape[1] * columns * self.dtype.itemsize  # only where rows are cut or `out` has gaps
 
     def read(self, region: Region, out: Block | None = None) -> Block:
@@ -116,10 +116,7 @@ class DicomPlanes(Source):
             out[...] = band[:, columns]
 
     def _decoded(self, fd: int, k: int) -> Block:
-        data = np.empty(int(self.lengths[k]), np.uint8)
-        _fill(fd, data, int(self.offsets[k]))
-        frame = joined_frame(data.data)
-        del data
+        frame = read_frame(fd, int(self.offsets[k]), int(self.lengths[k]))
         return decode_frame(frame, self.layout, find_decoder(self.layout.transfer_syntax))
 
     def _inflated(self, fd: int, k: int) -> Block:

@@ -15,7 +15,7 @@ from chunkvol.formats.dicom.layout import PixelLayout
 Decode = Callable[[bytes, PixelLayout], Any]
 """From one frame's bytes to its pixels as a flat buffer of bytes, little-endian numbers."""
 
-__all__ = ["SYNTAXES", "TransferSyntax", "decoder_modules", "find_decoder", "syntax_of"]
+__all__ = ["SYNTAXES", "TransferSyntax", "decoder_planes", "find_decoder", "import_decoder", "syntax_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,6 @@ class TransferSyntax:
     """Files of one family may be mixed in a series."""
     plugin: str = ""
     """Decoder that is called directly, where one is installed; else pydicom chooses."""
-    decoder_planes: int = 4
-    """Decoded planes that a decoder holds at its peak (measured)."""
 
     @property
     def encapsulated(self) -> bool:
@@ -79,7 +77,7 @@ def find_decoder(uid: str) -> Decode:
     row = SYNTAXES[uid]
     if row.plugin and importlib.util.find_spec(row.plugin) is not None:
         return _PLUGINS[row.plugin]
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     if not get_decoder(UID(uid)).is_available:
@@ -87,12 +85,15 @@ def find_decoder(uid: str) -> Decode:
     return _with_pydicom
 
 
-def decoder_modules(uid: str) -> None:
+def import_decoder(uid: str) -> None:
     """Import what decoding needs."""
-    if find_decoder(uid) is _with_pydicom:
-        importlib.import_module("pydicom.pixels")
-    else:
-        importlib.import_module(SYNTAXES[uid].plugin)
+    decode = find_decoder(uid)
+    importlib.import_module("pydicom.pixels" if decode is _with_pydicom else SYNTAXES[uid].plugin)
+
+
+def decoder_planes(uid: str) -> int:
+    """Upper bound of the decoded planes that a decoder holds at its peak, its result included."""
+    return _PLANES[find_decoder(uid)]
 
 
 def _with_rle(frame: bytes, layout: PixelLayout) -> Any:
@@ -111,7 +112,7 @@ def _with_openjpeg(frame: bytes, _layout: PixelLayout) -> Any:
 
 def _with_pydicom(frame: bytes, layout: PixelLayout) -> Any:
     from pydicom.encaps import encapsulate
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     uid = UID(layout.transfer_syntax)
@@ -132,3 +133,5 @@ def _with_pydicom(frame: bytes, layout: PixelLayout) -> Any:
 
 
 _PLUGINS: dict[str, Decode] = {"rle": _with_rle, "jpeg_ls": _with_jpeg_ls, "openjpeg": _with_openjpeg}
+# Measured at 4000 x 4000 x 16 bit, beside the encoded frame, rounded up: JPEG-LS 1.5, RLE 1.1, JPEG 2000 3.7.
+_PLANES: dict[Decode, int] = {_with_rle: 2, _with_jpeg_ls: 2, _with_openjpeg: 4, _with_pydicom: 8}
