@@ -1,0 +1,126 @@
+"""Tiles: how a block is walked so that temporaries stay in cache, and the two folds every reduction is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chunkvol.regions import Shape, spans
+
+Block = npt.NDArray[Any]
+"""A block of voxels, axes (k, j, i)."""
+
+TILE = 128 << 10
+"""Bytes of one temporary buffer: five or six of them share the 1 MiB of a core's second level cache."""
+
+SLACK = 256 << 10
+"""Bytes that numpy itself may hold while it casts or buffers, and small arrays that are not counted one by one."""
+
+__all__ = [
+    "SLACK",
+    "TILE",
+    "Block",
+    "coarse_shape",
+    "cut",
+    "fold_columns",
+    "product",
+    "result_of",
+    "row_sets",
+    "settle",
+    "source_of",
+    "tile_bytes",
+    "tile_rows",
+    "tiles",
+]
+
+
+def coarse_shape(shape: Sequence[int], factors: Sequence[int]) -> Shape:
+    """The shape after a reduction: floor(n / f) along each axis, leftover voxels are dropped."""
+    k, j, i = (n // f for n, f in zip(shape, factors, strict=True))
+    return k, j, i
+
+
+def product(steps: Sequence[Shape]) -> Shape:
+    """The factors that several steps make together."""
+    k, j, i = (math.prod(axis) for axis in zip((1, 1, 1), *steps, strict=True))
+    return k, j, i
+
+
+def result_of(block: Block, factors: Sequence[int], out: Block | None) -> Block:
+    """The array that a reduction of `block` fills: `out`, or a new one of its type."""
+    assert block.dtype.isnative, "sources deliver native byte order"
+    shape = coarse_shape(block.shape, factors)
+    assert out is None or (out.shape == shape and out.dtype == block.dtype), "out has the reduced shape and the type"
+    return np.empty(shape, block.dtype) if out is None else out
+
+
+def tiles(shape: Shape, row_bytes: int, limit: int = TILE) -> Iterator[tuple[slice, slice]]:
+    """Slices (planes, rows) of a result of this shape, whose buffers of `row_bytes` a row hold at most `limit`.
+
+    A tile is at least one row; it spans several planes only where it holds all of their rows.
+    """
+    if not all(shape):
+        return
+    rows = max(1, limit // max(1, row_bytes))
+    planes = max(1, rows // shape[1])
+    for k in spans(shape[0], planes):
+        for j in spans(shape[1], rows):
+            yield k, j
+
+
+def tile_rows(shape: Shape, row_bytes: int, limit: int = TILE) -> int:
+    """The most rows that a tile of `tiles` has, planes counted."""
+    return min(max(1, limit // max(1, row_bytes)), max(1, shape[0] * shape[1]))
+
+
+def tile_bytes(row_bytes: int, limit: int = TILE) -> int:
+    """The most bytes of one buffer of a tile."""
+    return max(limit, row_bytes)
+
+
+def source_of(block: Block, tile: tuple[slice, slice], factors: Sequence[int], columns: int) -> Block:
+    """The voxels of `block` that fill a tile of the result."""
+    (k, j), (fk, fj, fi) = tile, factors
+    return block[k.start * fk : k.stop * fk, j.start * fj : j.stop * fj, : columns * fi]
+
+
+def cut(buffer: Block, shape: Sequence[int]) -> Block:
+    """A contiguous array of this shape in the first bytes of a flat buffer."""
+    return buffer[: math.prod(shape)].reshape(shape)
+
+
+def row_sets(source: Block, factors: Sequence[int]) -> Iterator[Block]:
+    """For each row within a block, in order (plane, row), that row of all blocks at once."""
+    for z in range(factors[0]):
+        for y in range(factors[1]):
+            yield source[z :: factors[0], y :: factors[1]]
+
+
+def fold_columns(ufunc: np.ufunc, rows: Block, factor: int, out: Block) -> None:
+    """Combine each `factor` neighbouring columns, in order, into `out`, computing in its type."""
+    rows = rows[..., : out.shape[-1] * factor]
+    if factor == 1:
+        np.copyto(out, rows)
+        return
+    ufunc(rows[..., 0::factor], rows[..., 1::factor], out=out, dtype=out.dtype)
+    for x in range(2, factor):
+        ufunc(out, rows[..., x::factor], out=out)
+
+
+def settle(out: Block, zeros: bool = True) -> None:
+    """Give all NaNs the same bits, and all zeros a plus sign.
+
+    Which of two NaNs, or of 0.0 and -0.0, survives an operation depends on how the processor's vectors are cut; with
+    this the bytes of a result never depend on the shape of a block. Integers are left alone.
+    """
+    if out.dtype.kind != "f":
+        return
+    if zeros:
+        np.add(out, 0, out=out)
+    unknown = np.isnan(out)
+    if unknown.any():
+        np.copyto(out, np.nan, where=unknown)
