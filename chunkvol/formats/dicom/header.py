@@ -310,8 +310,6 @@ def _pixel_element(head: bytes, implicit: bool, order: Any) -> tuple[int, int, i
     tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
     if tag not in (0x7FE00008, 0x7FE00009, 0x7FE00010):
         return 0, 0, 0
-    if implicit:
-        return tag, 8, int.from_bytes(head[4:8], order)
-    if head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN", b"OL", b"OV"):
+    if not implicit and head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN"):
         return tag, 12, int.from_bytes(head[8:12], order)
-    return tag, 8, int.from_bytes(head[6:8], order)
+    return tag, 8, int.from_bytes(head[4:8], order)  # some "explicit" files are implicit
