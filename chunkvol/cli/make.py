@@ -10,7 +10,7 @@ import click
 
 from chunkvol.cli.params import LENGTHS, SIZE
 from chunkvol.cli.show import progress_for
-from chunkvol.phantom import DTYPES, SYNTAXES, write_phantom
+from chunkvol.phantom import DTYPES, TRANSFER_SYNTAXES, write_phantom
 
 __all__ = ["phantom"]
 
@@ -21,7 +21,7 @@ __all__ = ["phantom"]
 @click.option("--spacing", type=LENGTHS, default="0.02", show_default=True, help="With unit, such as 12.3um; else mm.")
 @click.option("--oblique", is_flag=True, help="Turn the series in space.")
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="uint16", show_default=True)
-@click.option("--transfer-syntax", type=click.Choice(list(SYNTAXES)), default="explicit", show_default=True)
+@click.option("--transfer-syntax", type=click.Choice(list(TRANSFER_SYNTAXES)), default="explicit", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--sparse", is_flag=True, help="Headers only, pixels as holes: for tests of very large series.")
 @click.option("--overwrite", is_flag=True, help="Write into a folder that is not empty.")
@@ -47,5 +47,6 @@ def phantom(output: Path, size: Any, spacing: Any, as_json: bool, quiet: bool, *
         report = write_phantom(output, size=size[::-1], spacing=spacing[::-1], progress=tell, **options)
     finally:
         progress.close()
-    facts = {"output": str(output), "slices": size[0], "beads": str(report.markups)}
-    click.echo(json.dumps(facts) if as_json else f"{output}: {size[0]} slices, beads in {report.markups}")
+    beads = len(report.beads.names)
+    facts = {"output": str(output), "slices": size[0], "bytes": report.bytes, "beads": beads}
+    click.echo(json.dumps(facts) if as_json else f"{output}: {size[0]} slices, {beads} beads in beads.mrk.json")
