@@ -1,0 +1,301 @@
+"""The text header of a NRRD file: fields and key/value pairs in, fields and key/value pairs out.
+
+Source: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html. We write what ITK and Slicer write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from chunkvol._version import __version__
+from chunkvol.errors import FormatError, InputError
+from chunkvol.formats.nrrd.space import geometry_fields
+from chunkvol.geometry import Geometry
+from chunkvol.metadata import Metadata, Rescale
+from chunkvol.regions import Shape, voxels
+
+LONGEST_HEADER = 4 << 20
+"""Bytes; a file that starts like NRRD and goes on without an empty line is something else."""
+
+ENCODINGS = {
+    "raw": "raw",
+    "gz": "gzip",
+    "gzip": "gzip",
+    "bz2": "bzip2",
+    "bzip2": "bzip2",
+    "txt": "ascii",
+    "text": "ascii",
+    "ascii": "ascii",
+}
+"""Names of the encodings that are read."""
+
+_TYPES = {
+    "int8": ("signed char", "int8", "int8_t"),
+    "uint8": ("unsigned char", "uchar", "uint8", "uint8_t"),
+    "int16": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
+    "uint16": ("unsigned short", "ushort", "unsigned short int", "uint16", "uint16_t"),
+    "int32": ("int", "signed int", "int32", "int32_t"),
+    "uint32": ("unsigned int", "uint", "uint32", "uint32_t"),
+    "int64": (
+        "long long int",
+        "longlong",
+        "long long",
+        "signed long long",
+        "signed long long int",
+        "int64",
+        "int64_t",
+    ),
+    "uint64": ("unsigned long long int", "ulonglong", "unsigned long long", "uint64", "uint64_t"),
+    "float32": ("float",),
+    "float64": ("double",),
+}
+"""numpy's name, then NRRD's: the first is the one that ITK writes."""
+
+_DTYPES = {alias: name for name, aliases in _TYPES.items() for alias in aliases}
+_ALIASES = {"centerings": "centers"}
+_SPATIAL = ("domain", "space", "none", "???", "0")
+
+__all__ = ["ENCODINGS", "NrrdHeader", "check_type", "header_from_geometry", "metadata_from_header", "parse_header"]
+
+
+@dataclass(frozen=True, slots=True)
+class NrrdHeader:
+    """A header as it stands in the file, its basic fields checked."""
+
+    path: Path
+    """The file, for messages."""
+    fields: dict[str, str]
+    """Fields by their name in lower case without spaces: "spacedirections"."""
+    keys: dict[str, str]
+    """Key/value pairs."""
+    text: bytes
+    """All bytes of the header, the empty line included."""
+    shape: Shape = field(init=False)
+    """Voxels along (k, j, i): `sizes` backwards."""
+    stored: np.dtype[Any] = field(init=False)
+    """Type in the file, with its byte order."""
+    encoding: str = field(init=False)
+    """raw, gzip, bzip2 or ascii."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _shape(self))
+        object.__setattr__(self, "encoding", _encoding(self))
+        object.__setattr__(self, "stored", _stored(self))
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all voxels, as a Python integer that cannot overflow."""
+        return voxels(self.shape) * self.stored.itemsize
+
+    @property
+    def data_file(self) -> str:
+        """Name of the file that holds the voxels; empty where they follow the header."""
+        return self.fields.get("datafile", "")
+
+    @property
+    def byte_skip(self) -> int:
+        """Bytes before the voxels, after decompression; -1 when the voxels are the last bytes."""
+        return self._integer("byteskip", least=-1)
+
+    @property
+    def line_skip(self) -> int:
+        """Lines of the file before the data, before decompression."""
+        return self._integer("lineskip", least=0)
+
+    def _integer(self, name: str, least: int) -> int:
+        text = self.fields.get(name, "0")
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < least:
+            raise FormatError(f"{self.path}: {name} must be an integer of at least {least}, found {text!r}")
+        return int(text)
+
+
+# ---------------------------------------------------------------------------------------------------- reading
+
+
+def parse_header(path: Path) -> NrrdHeader:
+    """The header of a NRRD file (attached or detached).
+
+    Raises
+    ------
+    FormatError
+        It is not NRRD, is not a 3D volume of numbers, or is in a form that is not read; the message says which.
+    """
+    with open(path, "rb") as file:
+        lines = _header_lines(file, path)
+    fields: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    for number, raw in enumerate(lines[1:], start=2):
+        line = _text(raw).rstrip("\r\n")
+        if line and not line.startswith("#"):
+            _add_line(line, fields, keys, f"{path}, line {number}")
+    return NrrdHeader(path, fields, keys, b"".join(lines))
+
+
+def _header_lines(file: IO[bytes], path: Path) -> list[bytes]:
+    """All lines up to and with the empty one, or to the end of a detached header."""
+    lines = [file.readline(64)]
+    if not re.fullmatch(rb"NRRD000[1-5]\s*", lines[0]):
+        raise FormatError(f"{path} does not start with NRRD0001 to NRRD0005, found {lines[0][:16]!r}")
+    room = LONGEST_HEADER
+    while lines[-1].strip(b"\r\n"):
+        lines.append(file.readline(room))
+        room -= len(lines[-1])
+        if room <= 0:
+            raise FormatError(f"{path}: no end of the header within {LONGEST_HEADER} bytes; it is not a NRRD file")
+        if re.match(rb"data ?file:\s*LIST", lines[-1], re.IGNORECASE):
+            break  # the names that follow are no fields; refused with a clear message later
+    return lines
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _add_line(line: str, fields: dict[str, str], keys: dict[str, str], where: str) -> None:
+    pair, colon = line.find(":="), line.find(": ")
+    if pair > 0 and not 0 <= colon < pair:
+        keys[_unescaped(line[:pair])] = _unescaped(line[pair + 2 :])
+        return
+    name, separator, value = line.partition(":")
+    if not separator:
+        raise FormatError(f"{where}: expected 'field: value' or 'key:=value', found {line[:60]!r}")
+    name = name.lower().replace(" ", "")
+    name = _ALIASES.get(name, name)
+    if name in fields and fields[name] != value.strip():
+        raise FormatError(f"{where}: the field {name} is given twice with different values")
+    fields[name] = value.strip()
+
+
+def _shape(header: NrrdHeader) -> Shape:
+    sizes = _needed(header, "sizes").split()
+    dimension = _needed(header, "dimension")
+    if dimension != "3":
+        raise FormatError(
+            f"{header.path} has dimension {dimension} (sizes {' '.join(sizes)[:60]}); volumes of 3 dimensions are read"
+        )
+    if len(sizes) != 3 or not all(re.fullmatch(r"[0-9]{1,18}", n) and int(n) > 0 for n in sizes):
+        raise FormatError(f"{header.path}: sizes must be three positive integers, found {' '.join(sizes)[:60]!r}")
+    for kind in header.fields.get("kinds", "").split():
+        if kind.lower() not in _SPATIAL:
+            raise FormatError(f"{header.path} has an axis of kind {kind}; volumes of three spatial axes are read")
+    i, j, k = map(int, sizes)
+    return k, j, i
+
+
+def _encoding(header: NrrdHeader) -> str:
+    name = _needed(header, "encoding").lower()
+    if name not in ENCODINGS:
+        raise FormatError(f"{header.path} has encoding {name}; raw, gzip, bzip2 and ascii are read")
+    return ENCODINGS[name]
+
+
+def _stored(header: NrrdHeader) -> np.dtype[Any]:
+    name = " ".join(_needed(header, "type").lower().split())
+    if name not in _DTYPES:
+        raise FormatError(
+            f"{header.path} has voxels of type {name!r}; integers of 8 to 64 bits, float, double are read"
+        )
+    dtype = np.dtype(_DTYPES[name])
+    if dtype.itemsize == 1 or header.encoding == "ascii":
+        return dtype
+    endian = _needed(header, "endian").lower()
+    if endian not in ("little", "big"):
+        raise FormatError(f"{header.path}: endian must be little or big, found {endian!r}")
+    return dtype.newbyteorder("<" if endian == "little" else ">")
+
+
+def _needed(header: NrrdHeader, name: str) -> str:
+    value = header.fields.get(name, "")
+    if not value:
+        raise FormatError(
+            f"{header.path}: the field {name} is missing from the header; add it, or export the file again"
+        )
+    return value
+
+
+def metadata_from_header(
+    header: NrrdHeader, identity: str, *, assumed: bool = False, problems: Iterable[str] = ()
+) -> Metadata:
+    """What the key/value pairs say; those that are not ours are kept in `extra`."""
+    ours = {key.removeprefix("chunkvol_"): text for key, text in header.keys.items() if key.startswith("chunkvol_")}
+    history = ours.get("history", "")
+    return Metadata(
+        rescale=Rescale(unit=ours.get("unit", "")),
+        assumed=assumed or ours.get("geometry") == "assumed",
+        source=ours.get("source", identity),
+        history=tuple(history.split("; ")) if history else (),
+        problems=tuple(problems),
+        extra={key: text for key, text in header.keys.items() if not key.startswith("chunkvol_")},
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def check_type(dtype: np.dtype[Any]) -> None:
+    """Refuse a type that NRRD, or its readers, have no name for."""
+    if dtype.name not in _TYPES:
+        raise InputError(
+            f"NRRD holds integers of 8 to 64 bits, float32 and float64, not {dtype.name}; convert the array first"
+        )
+
+
+def header_from_geometry(
+    geometry: Geometry, dtype: np.dtype[Any], metadata: Metadata, encoding: str, data_file: str | None = None
+) -> bytes:
+    """The header of a little endian volume, with the empty line where the data follows it.
+
+    Parameters
+    ----------
+    geometry, dtype, metadata
+        Of the voxels as they will stand in the file, real values.
+    encoding
+        raw or gzip.
+    data_file
+        Name of the file beside a detached header.
+    """
+    check_type(dtype)
+    lines = [
+        "NRRD0004",
+        "# Complete NRRD file format specification at:",
+        "# http://teem.sourceforge.net/nrrd/format.html",
+        f"type: {_TYPES[dtype.name][0]}",
+        "dimension: 3",
+        *(f"{name}: {value}" for name, value in geometry_fields(geometry)),
+        "kinds: domain domain domain",
+        *([] if dtype.itemsize == 1 else ["endian: little"]),
+        f"encoding: {encoding}",
+        *([] if data_file is None else [f"data file: {data_file}"]),
+        *(f"chunkvol_{key}:={_escaped(value)}" for key, value in _own_keys(metadata)),
+    ]
+    end = "\n\n" if data_file is None else "\n"
+    return ("\n".join(lines) + end).encode()
+
+
+def _own_keys(metadata: Metadata) -> list[tuple[str, str]]:
+    """Only what determined the voxels: no time, no host, no path."""
+    pairs = [
+        ("version", __version__),
+        ("source", metadata.source),
+        ("history", "; ".join(metadata.history)),
+        ("geometry", "assumed" if metadata.assumed else "stated"),
+        ("unit", metadata.rescale.unit),
+    ]
+    return [(key, value) for key, value in pairs if value]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([\\n])", lambda match: "\n" if match[1] == "n" else "\\", text)
