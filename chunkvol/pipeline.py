@@ -124,9 +124,9 @@ def write_volume(
         pyramid for OME-Zarr.
     """
     path = Path(target)
-    row = format_for_writing(path)
-    check_target([path.with_name(name) for name in row.names(path)], overwrite=overwrite)
+    check_target([path], overwrite=overwrite)
     job = _prepare(volume, path, budget, workers, scheduler, options)
+    check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
     return _run(job, volume, path, scheduler, progress or Silent())
 

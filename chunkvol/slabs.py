@@ -192,7 +192,7 @@ def _unit(source: Source, block: Extent, share: int) -> Extent:
 def _block_steps(source: Source, share: int, workers: int, cell: Extent) -> list[Extent]:
     """Blocks from preferred to small: whole grains first, parts of a grain last."""
     steps: list[Extent] = []
-    if getattr(source, "prefers_deep", False):
+    if source.prefers_deep:
         out = voxels(source.shape) * source.dtype.itemsize
         steps += _deep_steps(source, min(DEEP_BYTES, out // (2 * workers)), cell)
     grain = _grain(source, cell)

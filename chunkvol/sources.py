@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.regions import Region, Shape, region_shape, spans, voxels
+from chunkvol.regions import Region, Shape, region_shape, voxels
 
 Block = npt.NDArray[Any]
 """A block of voxels, axes (k, j, i)."""
@@ -47,6 +47,11 @@ class Source(ABC):
     def whole_planes(self) -> bool:
         """True where a plane can only be had whole, so that reading it in bands of rows repeats work."""
         return self.shape[1] > 1 and self.grain[1:] == self.shape[1:]
+
+    @property
+    def prefers_deep(self) -> bool:
+        """True where a read fetches planes beyond its own, so that blocks of many planes save work."""
+        return False
 
     @property
     def stored_bytes(self) -> int:
@@ -259,10 +264,3 @@ class ArraySource(Source):
         from dask.base import normalize_token
 
         return ("ArraySource", normalize_token(self.array))
-
-
-def read_in_steps(source: Source, region: Region, step: int) -> Any:
-    """Blocks of at most `step` planes that cover `region`, in order, with their region."""
-    ks, js, is_ = region
-    for span in spans(ks.stop, step, ks.start):
-        yield (span, js, is_), source.read((span, js, is_))

@@ -19,6 +19,7 @@ from chunkvol.memory import Plan, format_bytes
 from chunkvol.ops.downsample import downsample as downsampled
 from chunkvol.ops.downsample import fit_factors, leftover
 from chunkvol.ops.reorient import canonical as in_canonical_order
+from chunkvol.output import check_target
 from chunkvol.pipeline import Written, open_volume, plan_write, write_volume
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
@@ -68,9 +69,7 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _source = click.argument("source", type=click.Path(path_type=Path))
-_codec = click.option(
-    "--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4)."
-)
+_codec = click.option("--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4).")
 _encoding = click.option("--encoding", type=click.Choice(["raw", "gzip"]), help="Of NRRD data (default raw).")
 
 
@@ -78,6 +77,8 @@ def _write(run: _Run, make: Callable[[Progress], tuple[Volume, tuple[int, ...]]]
     """Open, plan, and unless it is a dry run, write and report."""
     given = {name: value for name, value in options.items() if value is not None}
     settings: dict[str, Any] = {"budget": run.memory, "workers": run.workers, "scheduler": run.scheduler}
+    if not run.dry_run:
+        check_target([run.output], overwrite=run.overwrite)  # before the headers of a long series are read
     progress = progress_for(run.quiet)
     try:
         volume, left = make(progress)

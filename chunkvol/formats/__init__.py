@@ -9,7 +9,7 @@ from pathlib import Path
 from chunkvol.errors import FormatError, InputError
 from chunkvol.execute import Job
 from chunkvol.formats.dicom import is_dicom_folder, open_dicom
-from chunkvol.formats.nrrd import is_nrrd, nrrd_names, open_nrrd, prepare_nrrd
+from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
 from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
@@ -33,8 +33,6 @@ class Format:
     """Plans the writing of a volume; None where chunkvol only reads."""
     options: frozenset[str] = frozenset()
     """Keyword arguments that `prepare` takes beyond the common ones."""
-    names: Callable[[Path], tuple[str, ...]] = lambda target: (target.name,)
-    """The names that an output will have beside each other."""
 
 
 def _read_store(path: Path, progress: Progress) -> Volume:
@@ -53,8 +51,10 @@ def _read_dicom(path: Path, progress: Progress) -> Volume:
 FORMATS = {
     row.name: row
     for row in (
-        Format("OME-Zarr", (".ome.zarr", ".zarr"), is_store, _read_store, prepare_store, frozenset({"method", "codec"})),
-        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"}), nrrd_names),
+        Format(
+            "OME-Zarr", (".ome.zarr", ".zarr"), is_store, _read_store, prepare_store, frozenset({"method", "codec"})
+        ),
+        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"})),
         Format("DICOM series", (), is_dicom_folder, _read_dicom),
     )
 }

@@ -12,7 +12,7 @@ import numpy as np
 from chunkvol.errors import GeometryError
 from chunkvol.geometry import canonical_order
 from chunkvol.regions import Region, Shape, voxels
-from chunkvol.sources import Block, Source, deliver
+from chunkvol.sources import Block, RawSource, Source, deliver
 from chunkvol.volume import Volume
 
 __all__ = ["ReorderedSource", "canonical", "reordered"]
@@ -122,8 +122,6 @@ class ReorderedSource(Source):
 
 def _raw_copy(source: Source, folder: Path) -> Source:
     """All planes decoded once, in a raw file."""
-    from chunkvol.sources import RawSource
-
     path = folder / "decoded.raw"
     _, rows, columns = source.shape
     with open(path, "wb") as file:

@@ -249,7 +249,9 @@ def _direction(axes: Sequence[dict[str, Any]]) -> tuple[Matrix, bool]:
     """Direction columns from RFC-4 orientations, or from the axis names; and whether it was stated."""
     matrix = np.zeros((3, 3))
     values = [axis.get("orientation", {}).get("value", "") for axis in axes]
-    stated = [(world, pair.index(value)) for value in values for world, pair in enumerate(_ORIENTATIONS) if value in pair]
+    stated = [
+        (world, pair.index(value)) for value in values for world, pair in enumerate(_ORIENTATIONS) if value in pair
+    ]
     if len(stated) == 3 and len({world for world, _ in stated}) == 3:
         for column, (world, rising) in enumerate(stated):
             matrix[world, column] = 1.0 if rising else -1.0

@@ -23,8 +23,10 @@ __all__ = ["is_store", "open_store"]
 
 
 def is_store(path: Path) -> bool:
-    """True for a folder that holds zarr metadata."""
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+    """True for a folder that holds zarr metadata, or is named as if it did."""
+    if not path.is_dir():
+        return False
+    return path.suffix == ".zarr" or any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
 
 
 def open_store(path: Path) -> Volume:
@@ -53,9 +55,7 @@ def open_store(path: Path) -> Volume:
     metadata = image.metadata
     if not metadata.source:
         metadata = replace(metadata, source=print_of_store)
-    finest, *rest = (
-        _level_volume(path, level, arrays[level.path], metadata, print_of_store) for level in image.levels
-    )
+    finest, *rest = (_level_volume(path, level, arrays[level.path], metadata, print_of_store) for level in image.levels)
     return replace(finest, coarser=tuple(rest))
 
 
@@ -63,8 +63,10 @@ def _json(path: Path, store: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text())
     except FileNotFoundError:
-        if path.parent == store and is_store(store):
-            raise FormatError(f"{store} is zarr version 2 (OME-Zarr 0.4 or older); chunkvol reads OME-Zarr 0.5") from None
+        if any((store / name).exists() for name in (".zgroup", ".zattrs", ".zarray")):
+            raise FormatError(
+                f"{store} is zarr version 2 (OME-Zarr 0.4 or older); chunkvol reads OME-Zarr 0.5"
+            ) from None
         raise DamagedError(f"{path} is missing: {store} is no finished store") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DamagedError(f"{path} is not valid JSON ({error}): the store is damaged") from error

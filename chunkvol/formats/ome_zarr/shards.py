@@ -120,9 +120,7 @@ class ShardWriter:
         depth, height, width = self._layout.chunk
         in_shard = self._layout.shard_chunks
         for k, j, i in np.ndindex(*(ceil_div(n, c) for n, c in zip(block.shape, self._layout.chunk, strict=True))):
-            part = block[
-                k * depth : (k + 1) * depth, j * height : (j + 1) * height, i * width : (i + 1) * width
-            ]
+            part = block[k * depth : (k + 1) * depth, j * height : (j + 1) * height, i * width : (i + 1) * width]
             row = (first_row // height + j) % in_shard[1]
             file = self._files[self._first_plane // depth + k, i // in_shard[2]]
             file.append(row * in_shard[2] + i % in_shard[2], self._chunks.encode(self._padded(part)))
@@ -210,9 +208,7 @@ class ShardedSource(Source):
 
     def _by_shard(self, region: Region) -> Iterator[tuple[Shape, list[Shape]]]:
         groups: dict[Shape, list[Shape]] = {}
-        ranges = [
-            range(s.start // c, ceil_div(s.stop, c)) for s, c in zip(region, self.chunks.shape, strict=True)
-        ]
+        ranges = [range(s.start // c, ceil_div(s.stop, c)) for s, c in zip(region, self.chunks.shape, strict=True)]
         for k in ranges[0]:
             for j in ranges[1]:
                 for i in ranges[2]:

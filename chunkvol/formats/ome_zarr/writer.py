@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 
-
 from chunkvol import kernels, memory, system
 from chunkvol._version import __version__
 from chunkvol.errors import BudgetError
@@ -168,7 +167,7 @@ def _write_rows(job: StoreJob, unit: Unit, source: Any, first_plane: int, band: 
             for part in spans(shard.stop, band, shard.start):
                 block = source.read((slice(first_plane, first_plane + depth), part, columns))
                 writer.add(block, part.start)
-                if level == 0:
+                if level == 0 and len(job.image.levels) > 1:
                     _write_coarser(job, block, planes, part)
             writer.close()
         finally:
@@ -268,7 +267,9 @@ def prepare_store(
     draft = StoreJob(_EMPTY, (target.name,), source, image, codec, (1, 1), (64, 64), False)
     room = budget - baseline - memory.SLACK
     try:
-        first, (band, spool) = memory.fit(_slab_steps(draft), lambda s: _slab_cost(draft, *s), workers=workers, room=room)
+        first, (band, spool) = memory.fit(
+            _slab_steps(draft), lambda s: _slab_cost(draft, *s), workers=workers, room=room
+        )
         second, band1 = memory.fit(_level_steps(draft), lambda b: _level_cost(draft, b), workers=workers, room=room)
     except BudgetError as error:
         raise memory.too_small(budget, error) from None
@@ -291,7 +292,9 @@ def _slab_steps(job: StoreJob) -> list[tuple[int, bool]]:
     unit = max(layout.chunk[1], job.image.levels[-1].factors[1])
     row = job.depth * shape[2] * job.source.dtype.itemsize
     preferred = max(unit, _BAND_BYTES // row // unit * unit)
-    bands = sorted({min(b, layout.shard[1]) for b in (preferred, preferred // 2 // unit * unit, unit) if b}, reverse=True)
+    bands = sorted(
+        {min(b, layout.shard[1]) for b in (preferred, preferred // 2 // unit * unit, unit) if b}, reverse=True
+    )
     spooled = [(b, True) for b in bands] if job.source.whole_planes else []
     return [(b, False) for b in bands] + spooled
 
@@ -372,5 +375,3 @@ def _plan(job: StoreJob, volume: Volume, budget: int, baseline: int, action: str
         coarser + spooled + job.source.staging_bytes,
         (warning,) if warning else (),
     )
-
-

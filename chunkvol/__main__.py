@@ -1,0 +1,5 @@
+"""`python -m chunkvol`."""
+
+from chunkvol.cli import main
+
+main()

@@ -1,0 +1,254 @@
+"""Making a volume smaller by whole factors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chunkvol import kernels
+from chunkvol.errors import InputError
+from chunkvol.pyramid import steps_to
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
+from chunkvol.sources import Block, Source
+from chunkvol.volume import Volume
+
+_STEP_BYTES = 4 << 20
+"""Source bytes reduced at a time: large reads, and still near the processor's caches."""
+
+__all__ = ["ReducedSource", "downsample", "fit_factors", "leftover", "resolve_factors"]
+
+
+def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: str = "mean") -> Volume:
+    """The volume whose voxels are blocks of `factors` voxels; lazy.
+
+    Parameters
+    ----------
+    volume
+        Stored values are reduced; slope and intercept stay as they are.
+    factors
+        One whole number, or three in array order (k, j, i). An axis shorter than its factor becomes one voxel.
+    method
+        mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
+        median, mode (ties: the smallest), min or max. The origin moves to the block's centre, except for stride.
+
+    Raises
+    ------
+    InputError
+        Unknown method, a factor below 1, or factors that no axis of the volume has room for.
+    """
+    if method not in kernels.REDUCERS:
+        raise InputError(f"unknown method {method!r}; use one of {', '.join(kernels.REDUCERS)}")
+    wanted = resolve_factors(volume.shape, factors)
+    row = kernels.REDUCERS[method]
+    steps = steps_to(volume.geometry, wanted) if row.nested else (wanted,)
+    source = ReducedSource(volume.source, wanted, method, steps)
+    geometry = volume.geometry.coarsened(wanted, row.anchor)
+    text = f"downsample {','.join(map(str, wanted))} (k,j,i) {method}"
+    return Volume(source, geometry, volume.metadata.with_step(text))
+
+
+def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
+    """Three checked factors in array order, none longer than its axis."""
+    given = (factors,) * 3 if isinstance(factors, int | np.integer) else tuple(factors)
+    if len(given) != 3 or any(int(f) != f or f < 1 for f in given):
+        raise InputError(f"factors are one or three whole numbers of at least 1, found {factors}")
+    if all(f > n for f, n in zip(given, shape, strict=True)):
+        raise InputError(
+            f"factors {given[::-1]} are larger than the volume of {shape[::-1]} voxels (x, y, z); take smaller ones"
+        )
+    k, j, i = (min(int(f), n) for f, n in zip(given, shape, strict=True))
+    return k, j, i
+
+
+def leftover(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
+    """Voxels at the far end of each axis that do not fill a block."""
+    k, j, i = (n % f for n, f in zip(shape, resolve_factors(shape, factors), strict=True))
+    return k, j, i
+
+
+def fit_factors(volume: Volume, limit: int) -> Shape:
+    """The smallest factors whose output has at most `limit` bytes, as isotropic in mm as whole numbers allow.
+
+    Raises
+    ------
+    InputError
+        Not even a single voxel fits.
+    """
+    finest = min(volume.geometry.spacing)
+    item = volume.dtype.itemsize
+    for n in range(1, max(volume.shape) + 1):
+        factors = tuple(
+            min(size, max(1, round(n * finest / spacing)))
+            for size, spacing in zip(volume.shape, volume.geometry.spacing, strict=True)
+        )
+        if voxels([size // f for size, f in zip(volume.shape, factors, strict=True)]) * item <= limit:
+            return factors[0], factors[1], factors[2]
+    raise InputError(f"no whole factors make {volume.shape[::-1]} voxels (x, y, z) fit {limit} bytes")
+
+
+@dataclass(frozen=True)
+class ReducedSource(Source):
+    """Blocks of another source, reduced to one voxel each."""
+
+    source: Source
+    """The fine voxels."""
+    factors: Shape
+    """Fine voxels in a block along (k, j, i)."""
+    method: str
+    """Key of `REDUCERS`."""
+    steps: tuple[Shape, ...]
+    """Factors one after the other whose product is `factors`; sums are carried, so only their order depends on it."""
+    shape: Shape = field(init=False)
+    """Blocks along (k, j, i)."""
+
+    def __post_init__(self) -> None:
+        sizes = zip(self.source.shape, self.factors, strict=True)
+        object.__setattr__(self, "shape", tuple(n // f for n, f in sizes))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
+        return self.source.dtype
+
+    @property
+    def grain(self) -> Shape:
+        if self.source.whole_planes:
+            return (1, *self.shape[1:])
+        if self.source.grain[2] >= self.source.shape[2]:
+            return (1, 1, self.shape[2])
+        k, j, i = (min(n, ceil_div(g, f)) for n, g, f in zip(self.shape, self.source.grain, self.factors, strict=True))
+        return k, j, i
+
+    @property
+    def prefers_deep(self) -> bool:
+        """Blocks of many planes: each block reads a rim of planes beyond its own."""
+        return self.method == "gaussian"
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    @property
+    def stored_bytes(self) -> int:
+        if self._skips_planes:
+            return self.source.stored_bytes // self.factors[0]
+        return self.source.stored_bytes
+
+    @property
+    def staging_bytes(self) -> int:
+        return self.source.staging_bytes
+
+    def staged(self, folder: Path) -> Source:
+        return replace(self, source=self.source.staged(folder))
+
+    def preload(self) -> None:
+        self.source.preload()
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        block = np.empty(region_shape(region), self.dtype) if out is None else out
+        if self.method == "gaussian":
+            self._smooth(region, block)
+        else:
+            for part, place in self._parts(region):
+                self._reduce(part, block[place])
+        return block
+
+    # ------------------------------------------------------------------------------------------- block methods
+
+    @property
+    def _skips_planes(self) -> bool:
+        return self.method == "stride" and self.source.grain[0] == 1
+
+    @property
+    def _by_plane(self) -> bool:
+        """Decoded planes are too large to hold a block of them: each is added to running results."""
+        exact = len(self.steps) == 1 or self.dtype.kind != "f"
+        return self.source.whole_planes and kernels.REDUCERS[self.method].planewise and exact
+
+    def _parts(self, region: Region) -> Any:
+        """Regions of the output to make at a time, with their place in the block."""
+        dk, dj = self._step(region_shape(region))
+        ks, js, is_ = region
+        for k in spans(ks.stop, dk, ks.start):
+            for j in spans(js.stop, dj, js.start):
+                place = (slice(k.start - ks.start, k.stop - ks.start), slice(j.start - js.start, j.stop - js.start))
+                yield (k, j, is_), place
+
+    def _step(self, shape: Shape) -> tuple[int, int]:
+        """Planes and rows of output to make at a time, whole chunks of the source where it has any."""
+        planes = max(1, self.source.grain[0] // self.factors[0])
+        if self.source.whole_planes:
+            return planes, shape[1]
+        row = self.factors[1] * self.source.shape[2] * self.dtype.itemsize
+        deep = 1 if self._skips_planes else self.factors[0]
+        rows = max(1, _STEP_BYTES // (row * deep * planes), self.source.grain[1] // self.factors[1])
+        return min(planes, shape[0]), min(rows, shape[1])
+
+    def _reduce(self, part: Region, out: Block) -> None:
+        fine = scaled(part, self.factors)
+        if self._skips_planes:
+            first = [slice(k * self.factors[0], k * self.factors[0] + 1) for k in range(part[0].start, part[0].stop)]
+            for n, plane in enumerate(first):
+                block = self.source.read((plane, *fine[1:]))
+                out[n] = block[0, :: self.factors[1], :: self.factors[2]]
+        elif self._by_plane:
+            for n, k in enumerate(range(part[0].start, part[0].stop)):
+                self._running(scaled((slice(k, k + 1), *part[1:]), self.factors), out[n : n + 1])
+        else:
+            kernels.reduce_steps(self.method, self.source.read(fine), self.steps, out=out)
+
+    def _running(self, fine: Region, out: Block) -> None:
+        """One plane of output from planes of the source, of which one is held at a time."""
+        rows, columns = region_shape(fine)[1:]
+        reducer = kernels.PlaneReduction(self.method, (rows, columns), self.dtype, self.factors)
+        plane = np.empty((1, rows, columns), self.dtype)
+        for k in range(fine[0].start, fine[0].stop):
+            reducer.add(self.source.read((slice(k, k + 1), *fine[1:]), plane))
+        reducer.finish(out)
+
+    # ------------------------------------------------------------------------------------------------- gaussian
+
+    def _smooth(self, region: Region, out: Block) -> None:
+        """Planes of output from all source planes that the filter reaches, fed in order."""
+        ks, js, is_ = region
+        for rows in spans(js.stop, self._smooth_rows(js.stop - js.start), js.start):
+            maker = kernels.GaussianPlanes(self.source.shape, self.dtype, self.factors, planes=ks, rows=rows)
+            needed, made = maker.source, 0
+            for planes in spans(needed[0].stop, max(1, self.source.grain[0]), needed[0].start):
+                for plane in maker.add(self.source.read((planes, *needed[1:]))):
+                    out[made, rows.start - js.start : rows.stop - js.start] = plane[0, :, is_]
+                    made += 1
+
+    def _smooth_rows(self, rows: int) -> int:
+        """Rows of output to make at a time: all where planes are decoded whole."""
+        if self.source.whole_planes:
+            return rows
+        grain = self.source.grain
+        row = self.factors[1] * self.source.shape[2] * self.dtype.itemsize * grain[0]
+        return min(rows, max(1, 4 * _STEP_BYTES // row, ceil_div(grain[1], self.factors[1])))
+
+    # ------------------------------------------------------------------------------------------------- promise
+
+    def scratch(self, shape: Shape) -> int:
+        if self.method == "gaussian":
+            return self._smooth_scratch(shape)
+        dk, dj = self._step(shape)
+        fine: Shape = (dk * self.factors[0], dj * self.factors[1], shape[2] * self.factors[2])
+        if self._skips_planes:
+            plane = (1, *fine[1:])
+            return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane)
+        if self._by_plane:
+            plane = (1, *fine[1:])
+            kept = kernels.plane_scratch(self.method, (fine[1], fine[2]), self.dtype, self.factors)
+            return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane) + kept
+        work = max(self.source.scratch(fine), kernels.steps_scratch(self.method, fine, self.dtype, self.steps))
+        return voxels(fine) * self.dtype.itemsize + work
+
+    def _smooth_scratch(self, shape: Shape) -> int:
+        rows = self._smooth_rows(shape[1])
+        taps = 5 * self.factors[1] + 1
+        block = (self.source.grain[0], min(self.source.shape[1], rows * self.factors[1] + taps), self.source.shape[2])
+        made = kernels.gaussian_planes_scratch(self.source.shape, self.dtype, self.factors, rows)
+        return 2 * voxels(block) * self.dtype.itemsize + self.source.scratch(block) + made

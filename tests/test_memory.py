@@ -1,0 +1,119 @@
+"""The promise: measured peak <= planned peak <= 1.3 x measured + 64 MiB, and flat in the number of slices."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chunkvol.errors import InputError
+from chunkvol.memory import MIB, fit, format_bytes, parse_bytes
+from chunkvol.phantom import write_phantom
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is a Linux figure")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One job of the promise."""
+
+    size: tuple[int, int, int]
+    verb: tuple[str, ...]
+    dtype: str = "uint16"
+    syntax: str = "explicit"
+    memory: str = "400MiB"
+
+
+JOBS = {
+    "half to nrrd": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd")),
+    "half of float to nrrd": Shape((512, 512, 40), ("downsample", "--factor", "2", "-o", "o.nrrd"), "float32"),
+    "eighth to nrrd": Shape((1024, 512, 64), ("downsample", "--factor", "8", "-o", "o.nrrd")),
+    "anisotropic to nhdr": Shape((500, 510, 60), ("downsample", "--factor", "4,3,2", "-o", "o.nhdr")),
+    "median": Shape((300, 300, 30), ("downsample", "--factor", "2", "--method", "median", "-o", "o.nrrd")),
+    "mode of labels": Shape(
+        (300, 300, 30), ("downsample", "--factor", "2", "--method", "mode", "-o", "o.nrrd"), "uint8"
+    ),
+    "gaussian": Shape((512, 512, 60), ("downsample", "--factor", "3", "--method", "gaussian", "-o", "o.nrrd")),
+    "stride": Shape((512, 512, 60), ("downsample", "--factor", "3", "--method", "stride", "-o", "o.nrrd")),
+    "gzip": Shape((512, 512, 32), ("convert", "--encoding", "gzip", "-o", "o.nrrd")),
+    "full size": Shape((512, 512, 64), ("convert", "-o", "o.nrrd")),
+    "ingest": Shape((512, 512, 130), ("ingest", "-o", "o.ome.zarr")),
+    "ingest of large slices": Shape((2000, 2000, 66), ("ingest", "-o", "o.ome.zarr"), memory="300MiB"),
+    "ingest of bytes": Shape((600, 700, 70), ("ingest", "--method", "max", "-o", "o.ome.zarr"), "uint8"),
+    "small to zarr": Shape((700, 700, 140), ("downsample", "--factor", "2", "-o", "o.ome.zarr")),
+    "rle slices": Shape((512, 512, 66), ("downsample", "--factor", "4", "-o", "o.nrrd"), syntax="rle"),
+    "ingest of rle slices": Shape((512, 512, 66), ("ingest", "-o", "o.ome.zarr"), syntax="rle"),
+    "spooled rle slices": Shape((700, 700, 66), ("ingest", "-o", "o.ome.zarr"), syntax="rle", memory="150MiB"),
+    "one worker": Shape((512, 512, 64), ("downsample", "--factor", "2", "-j", "1", "-o", "o.nrrd")),
+}
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made: dict[tuple[Any, ...], Path] = {}
+
+    def make(size: tuple[int, int, int], dtype: str, syntax: str) -> Path:
+        key = (size, dtype, syntax)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("series") / "s"
+            write_phantom(made[key], size=size, dtype=dtype, transfer_syntax=syntax)
+        return made[key]
+
+    return make
+
+
+def run(job: Shape, source: Path, folder: Path) -> dict[str, Any]:
+    verb, *rest = job.verb
+    command = [sys.executable, "-m", "chunkvol", verb, str(source), *rest, "--memory", job.memory, "--json", "-q"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize("name", JOBS)
+def test_the_peak_is_what_was_promised(name: str, series: Any, tmp_path: Path) -> None:
+    job = JOBS[name]
+    if job.syntax == "rle":
+        pytest.importorskip("pylibjpeg", reason="tool is missing: pylibjpeg")
+    facts = run(job, series(job.size, job.dtype, job.syntax), tmp_path)
+    planned, measured = facts["peak_bytes"], facts["peak_measured"]
+    story = f"{name}: planned {format_bytes(planned)}, measured {format_bytes(measured)}"
+    print(story)
+    assert measured <= planned <= parse_bytes(job.memory), story
+    assert planned <= 1.3 * measured + 64 * MIB, story
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize("verb", ["downsample", "ingest"])
+def test_memory_is_flat_in_the_number_of_slices(verb: str, series: Any, tmp_path: Path) -> None:
+    rest = ("--factor", "2", "-o", "o.nrrd") if verb == "downsample" else ("-o", "o.ome.zarr")
+    peaks = []
+    for slices in (96, 192, 384):
+        folder = tmp_path / str(slices)
+        folder.mkdir()
+        job = Shape((384, 400, slices), (verb, *rest))
+        peaks.append(run(job, series(job.size, job.dtype, job.syntax), folder)["peak_measured"])
+    assert max(peaks) - min(peaks) <= 16 * MIB, [format_bytes(p) for p in peaks]
+
+
+@pytest.mark.parametrize(("text", "count"), [("2GiB", 2 << 30), ("500 MB", 500_000_000), ("1.5k", 1500), ("7", 7)])
+def test_bytes_are_read_as_people_write_them(text: str, count: int) -> None:
+    assert parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "2 apples", "-1GiB", "0", "GiB"])
+def test_other_amounts_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"write it as|an amount such as"):
+        parse_bytes(text)
+
+
+def test_steps_shrink_before_workers_are_given_up() -> None:
+    assert fit([8, 4, 2], lambda step: step, workers=2, room=8) == (2, 4)
+    assert fit([8, 4, 2], lambda step: step, workers=2, room=3) == (1, 2)
