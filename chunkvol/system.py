@@ -25,6 +25,7 @@ __all__ = [
     "pwrite",
     "reset_peak_memory",
     "resident_memory",
+    "return_memory_early",
     "sync_file",
     "sync_folder",
     "write_back_soon",
@@ -148,6 +149,20 @@ def reset_peak_memory() -> None:
     """Start the peak afresh at the present size, where Linux allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def return_memory_early() -> None:
+    """Let the C library give large blocks back to the system as soon as they are freed.
+
+    glibc raises its threshold for that with every large block that is freed, up to 32 MiB; blocks below it then stay
+    with the process (measured: 20 MiB of 150). Other C libraries are left alone.
+    """
+    with contextlib.suppress(OSError, AttributeError, ValueError):
+        import ctypes
+
+        library = ctypes.CDLL("libc.so.6")
+        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+            library.mallopt(option, 1 << 20)
 
 
 def _status(name: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from chunkvol import system
 from chunkvol._version import __version__
 from chunkvol.cli.look import info
 from chunkvol.cli.make import phantom
@@ -63,6 +64,7 @@ for _verb in (downsample, ingest, convert, info, phantom):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, never a traceback."""
     _stop_on_signals()
+    system.return_memory_early()
     try:
         cli.main(args=arguments, prog_name="chunkvol", standalone_mode=False)
         code = 0

@@ -51,17 +51,16 @@ class Chunks:
     checked: bool = True
     """True when a crc32c follows each chunk."""
 
-    def encode(self, chunk: Block) -> bytes:
-        """The bytes of a full, contiguous chunk."""
+    def encode(self, chunk: Block) -> tuple[bytes, bytes]:
+        """The bytes of a full, contiguous, little-endian chunk, and their checksum."""
         from numcodecs import blosc
 
-        plain = np.ascontiguousarray(chunk, dtype=self.dtype)
         if self.blosc is None:
-            data = plain.tobytes()
+            data = chunk.tobytes()
         else:
             name = self.blosc["cname"].encode()
-            data = blosc.compress(plain, name, self.blosc["clevel"], blosc.BITSHUFFLE, 0)
-        return bytes(data) + _crc(data)
+            data = blosc.compress(chunk, name, self.blosc["clevel"], blosc.BITSHUFFLE, 0)
+        return data, _crc(data)
 
     def decode(self, data: bytes, where: str) -> Block:
         """The chunk; `where` names it in errors."""
@@ -108,6 +107,7 @@ class ShardWriter:
         self._layout = layout
         self._chunks = Chunks(layout.chunk, np.dtype(layout.dtype).newbyteorder("<"), CODECS[layout.codec])
         self._first_plane = planes.start
+        self._buffer = np.zeros(layout.chunk, np.dtype(layout.dtype).newbyteorder("<"))
         depth, columns = layout.chunk[0], layout.shape[2]
         self._files: dict[tuple[int, int], _ShardFile] = {}
         for k in range(planes.start // depth, ceil_div(planes.stop, depth)):
@@ -126,11 +126,11 @@ class ShardWriter:
             file.append(row * in_shard[2] + i % in_shard[2], self._chunks.encode(self._padded(part)))
 
     def _padded(self, part: Block) -> Block:
-        if part.shape == self._layout.chunk:
-            return part
-        full = np.zeros(self._layout.chunk, part.dtype)
-        full[tuple(slice(0, n) for n in part.shape)] = part
-        return full
+        """The chunk in one piece, zeros beyond the volume; the memory is the same for every chunk."""
+        if part.shape != self._layout.chunk:
+            self._buffer[...] = 0
+        self._buffer[tuple(slice(0, n) for n in part.shape)] = part
+        return self._buffer
 
     def close(self) -> None:
         """Write the indices and start the way to disk."""
@@ -148,18 +148,21 @@ class _ShardFile:
 
     def __init__(self, path: Path, chunks: Shape) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115  # closed by finish or release
+        self._file = open(path, "wb")  # noqa: SIM115  # closed by finish or release
         self._index = np.full((int(np.prod(chunks)), 2), _ABSENT, "<u8")
         self._size = 0
 
-    def append(self, slot: int, data: bytes) -> None:
-        self._file.write(data)
-        self._index[slot] = self._size, len(data)
-        self._size += len(data)
+    def append(self, slot: int, parts: Sequence[bytes]) -> None:
+        length = sum(map(len, parts))
+        for part in parts:
+            self._file.write(part)
+        self._index[slot] = self._size, length
+        self._size += length
 
     def finish(self) -> None:
         index = self._index.tobytes()
         self._file.write(index + _crc(index))
+        self._file.flush()
         system.write_back_soon(self._file.fileno(), 0, self._size)
         self._file.close()
 

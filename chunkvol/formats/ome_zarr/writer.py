@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 
+import numpy as np
+
 from chunkvol import kernels, memory, system
 from chunkvol._version import __version__
 from chunkvol.errors import BudgetError
@@ -27,7 +29,7 @@ from chunkvol.formats.ome_zarr.shards import ShardWriter, load_codecs
 from chunkvol.memory import Phase, Plan, Result
 from chunkvol.progress import Progress
 from chunkvol.pyramid import level_factors, steps_between
-from chunkvol.regions import Region, Shape, spans, voxels
+from chunkvol.regions import Region, Shape, region_shape, spans, voxels
 from chunkvol.slabs import write_block
 from chunkvol.sources import Block, RawSource, Source
 from chunkvol.volume import Volume
@@ -135,7 +137,7 @@ class _Held:
 
     slab: Block
 
-    def read(self, region: Region) -> Block:
+    def read(self, region: Region, out: Block | None = None) -> Block:
         return self.slab[region]
 
 
@@ -161,11 +163,13 @@ def _write_rows(job: StoreJob, unit: Unit, source: Any, first_plane: int, band: 
     folder = job.folder / job.names[0] / job.image.levels[level].path
     depth = planes.stop - planes.start
     columns = slice(0, layout.shape[2])
+    held = np.empty(depth * min(band, rows.stop - rows.start) * columns.stop, job.source.dtype)
     for shard in spans(rows.stop, layout.shard[1], rows.start):
         writer = ShardWriter(folder, layout, planes, shard.start // layout.shard[1])
         try:
             for part in spans(shard.stop, band, shard.start):
-                block = source.read((slice(first_plane, first_plane + depth), part, columns))
+                region = (slice(first_plane, first_plane + depth), part, columns)
+                block = source.read(region, held[: voxels(region_shape(region))].reshape(region_shape(region)))
                 writer.add(block, part.start)
                 if level == 0 and len(job.image.levels) > 1:
                     _write_coarser(job, block, planes, part)
@@ -315,8 +319,8 @@ def _slab_cost(job: StoreJob, band: int, spool: bool) -> int:
 
 
 def _chunk_cost(job: StoreJob, level: int) -> int:
-    """A contiguous copy of a chunk, its padded form, its compressed form with and without checksum."""
-    return 5 * job.layout(level).chunk_bytes
+    """A chunk in one piece, compressed, and the compressor's own copy."""
+    return 4 * job.layout(level).chunk_bytes
 
 
 def _cascade_cost(job: StoreJob, block: Shape) -> int:
@@ -329,7 +333,13 @@ def _cascade_cost(job: StoreJob, block: Shape) -> int:
 
 
 def _level_steps(job: StoreJob) -> list[int]:
-    return [512, 256, 128, 64]
+    """Bands of whole chunk rows of level 1, from preferred to small."""
+    if len(job.image.levels) == 1:
+        return [64]
+    layout = job.layout(1)
+    row = layout.chunk[0] * layout.shape[2] * job.source.dtype.itemsize
+    preferred = min(layout.shard[1], max(64, _BAND_BYTES // row // 64 * 64))
+    return sorted({preferred, max(64, preferred // 128 * 64), 64}, reverse=True)
 
 
 def _level_cost(job: StoreJob, band: int) -> int:
