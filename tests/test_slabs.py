@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Grained(Source):
 
     shape: Shape
     grains: Shape
-    dtype: np.dtype[Any] = np.dtype("uint16")
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype("uint16"))
     stored: int = 0
     prefers_deep: bool = False
 
