@@ -25,7 +25,7 @@ def real_dtype(dtype: np.dtype[Any], metadata: Metadata) -> np.dtype[Any]:
     scale = metadata.rescale
     if scale.is_identity or dtype.kind == "f":
         return dtype
-    if not (scale.slope.is_integer() and scale.intercept.is_integer()):
+    if not (float(scale.slope).is_integer() and float(scale.intercept).is_integer()):
         return np.dtype("float32")
     low, high = metadata.stored_range or (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     ends = sorted(int(scale.slope) * v + int(scale.intercept) for v in (low, high))
