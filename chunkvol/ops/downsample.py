@@ -201,9 +201,8 @@ class ReducedSource(Source):
 
     def _running(self, fine: Region, out: Block) -> None:
         """One plane of output from planes of the source, of which one is held at a time."""
-        rows, columns = region_shape(fine)[1:]
-        reducer = kernels.PlaneReduction(self.method, (rows, columns), self.dtype, self.factors)
-        plane = np.empty((1, rows, columns), self.dtype)
+        reducer = kernels.PlaneReduction(self.method, (out.shape[1], out.shape[2]), self.dtype, self.factors)
+        plane = np.empty((1, *region_shape(fine)[1:]), self.dtype)
         for k in range(fine[0].start, fine[0].stop):
             reducer.add(self.source.read((slice(k, k + 1), *fine[1:]), plane))
         reducer.finish(out)
@@ -241,7 +240,7 @@ class ReducedSource(Source):
             return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane)
         if self._by_plane:
             plane = (1, *fine[1:])
-            kept = kernels.plane_scratch(self.method, (fine[1], fine[2]), self.dtype, self.factors)
+            kept = kernels.plane_scratch(self.method, (dj, shape[2]), self.dtype, self.factors)
             return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane) + kept
         work = max(self.source.scratch(fine), kernels.steps_scratch(self.method, fine, self.dtype, self.steps))
         return voxels(fine) * self.dtype.itemsize + work
