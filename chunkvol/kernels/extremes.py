@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from chunkvol.kernels.tiles import (
     Block,
     cut,
     fold_columns,
+    largest_tile,
     result_of,
     row_sets,
     settle,
     source_of,
     tile_bytes,
-    tile_rows,
     tiles,
 )
 from chunkvol.regions import Shape
@@ -45,11 +46,11 @@ def stride(block: Block, factors: Shape, out: Block | None = None) -> Block:
 def extreme(ufunc: np.ufunc, block: Block, factors: Shape, out: Block | None = None) -> Block:
     """Each block folded by `np.minimum` or `np.maximum`."""
     result = result_of(block, factors, out)
-    k, j, columns = result.shape
-    width = columns * factors[2]
-    buffer = np.empty(tile_rows((k, j, columns), width * block.itemsize) * width, block.dtype)
-    for tile in tiles((k, j, columns), width * block.itemsize):
-        fold_block(ufunc, source_of(block, tile, factors, columns), factors, result[tile], buffer)
+    k, j, i = result.shape
+    column_bytes = factors[2] * block.itemsize
+    buffer = np.empty(math.prod(largest_tile((k, j, i), column_bytes)) * factors[2], block.dtype)
+    for tile in tiles((k, j, i), column_bytes):
+        fold_block(ufunc, source_of(block, tile, factors), factors, result[tile], buffer)
         settle(result[tile])
     return result
 
@@ -67,7 +68,7 @@ def fold_block(ufunc: np.ufunc, source: Block, factors: Shape, out: Block, buffe
 
 def extreme_scratch(shape: Shape, dtype: np.dtype[Any], factors: Shape) -> int:
     """Most bytes that `minimum` and `maximum` hold besides block and result."""
-    return 2 * tile_bytes(shape[2] * dtype.itemsize) + SLACK
+    return 2 * tile_bytes(factors[2] * dtype.itemsize) + SLACK
 
 
 def no_scratch(shape: Shape, dtype: np.dtype[Any], factors: Shape) -> int:

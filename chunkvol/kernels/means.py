@@ -15,11 +15,11 @@ from chunkvol.kernels.tiles import (
     Block,
     coarse_shape,
     cut,
+    largest_tile,
     product,
     result_of,
     source_of,
     tile_bytes,
-    tile_rows,
     tiles,
 )
 from chunkvol.regions import Shape, voxels
@@ -99,13 +99,13 @@ def _chain(block: Block, steps: Sequence[Shape], *, every: bool, out: Block | No
 
 def mean_scratch(shape: Shape, dtype: np.dtype[Any], factors: Shape) -> int:
     """Most bytes that `mean` holds besides block and result."""
-    return _BUFFERS * tile_bytes((shape[2] + 1) * _WIDEST) + SLACK
+    return _BUFFERS * tile_bytes((factors[2] + 1) * _WIDEST) + SLACK
 
 
 def mean_steps_scratch(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Shape]) -> int:
     """Most bytes that `mean_steps` holds besides block and result: for floats, the sums of two levels."""
     sums = _level_bytes(shape, dtype, steps)[0][:-1] if dtype.kind == "f" else []
-    return _largest_pair(sums) + mean_scratch(shape, dtype, (1, 1, 1))
+    return _largest_pair(sums) + _steps_work(shape, dtype, steps)
 
 
 def mean_cascade_scratch(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Shape]) -> int:
@@ -114,7 +114,12 @@ def mean_cascade_scratch(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Sha
     The sums are about a quarter of a block of 16-bit voxels that is halved along all axes.
     """
     sums, results = _level_bytes(shape, dtype, steps)
-    return _largest_pair(sums[:-1]) + _largest_pair(results) + mean_scratch(shape, dtype, (1, 1, 1))
+    return _largest_pair(sums[:-1]) + _largest_pair(results) + _steps_work(shape, dtype, steps)
+
+
+def _steps_work(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Shape]) -> int:
+    """The most that the buffers of any step take, and those of all steps at once."""
+    return max(mean_scratch(shape, dtype, step) for step in (product(steps), *steps))
 
 
 def _level_bytes(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Shape]) -> tuple[list[int], list[int]]:
@@ -147,7 +152,7 @@ class MeanLevel:
         Shape of the result.
     """
 
-    __slots__ = ("_buffer", "_divider", "_factors", "_row_bytes", "_shape", "_sums")
+    __slots__ = ("_buffer", "_column_bytes", "_divider", "_factors", "_shape", "_sums")
 
     def __init__(
         self,
@@ -159,23 +164,22 @@ class MeanLevel:
         *,
         carried: bool,
     ) -> None:
-        k, j, columns = shape
-        self._shape, self._factors = (k, j, columns), factors
-        total, width = sum_dtype(dtype, count), columns * factors[2]
+        k, j, i = shape
+        self._shape, self._factors = (k, j, i), factors
+        total = sum_dtype(dtype, count)
         summed = total if carried or source.kind == "f" else source
-        widest = max(total.itemsize, real_for(dtype, count).itemsize)
-        self._row_bytes = max(width * summed.itemsize, columns * widest)
-        rows = tile_rows(self._shape, self._row_bytes)
+        self._column_bytes = max(factors[2] * summed.itemsize, total.itemsize, real_for(dtype, count).itemsize)
+        tile = largest_tile(self._shape, self._column_bytes)
         make = sums_of_carried if carried else sums_of_voxels
-        self._sums = make(source, total, rows, width, factors[2])
-        self._buffer = np.empty(rows * columns, total)
-        self._divider = Divider(dtype, count, rows * columns)
+        self._sums = make(source, total, tile, factors[2])
+        self._buffer = np.empty(math.prod(tile), total)
+        self._divider = Divider(dtype, count, math.prod(tile))
 
     def run(self, block: Block, out: Block | None, sums: Block | None = None) -> None:
         """Fill `out` with rounded means and `sums` with what they come from, where they are given."""
         with _quiet():
-            for tile in tiles(self._shape, self._row_bytes):
-                source = source_of(block, tile, self._factors, self._shape[2])
+            for tile in tiles(self._shape, self._column_bytes):
+                source = source_of(block, tile, self._factors)
                 shape = coarse_shape(source.shape, self._factors)
                 total = cut(self._buffer, shape) if sums is None else sums[tile]
                 self._sums.add(source, self._factors, total)
@@ -186,13 +190,13 @@ class MeanLevel:
         """Add some planes, fewer than a block has, to the sums of one plane of the result."""
         factors = (len(planes), *self._factors[1:])
         with _quiet():
-            for tile in tiles(self._shape, self._row_bytes):
-                self._sums.add(source_of(planes, tile, factors, self._shape[2]), factors, sums[tile], first=first)
+            for tile in tiles(self._shape, self._column_bytes):
+                self._sums.add(source_of(planes, tile, factors), factors, sums[tile], first=first)
 
     def divide(self, sums: Block, out: Block) -> None:
         """Fill `out` with the rounded means of finished sums."""
         with _quiet():
-            for tile in tiles(self._shape, self._row_bytes):
+            for tile in tiles(self._shape, self._column_bytes):
                 self._divider.divide(sums[tile], out[tile])
 
 

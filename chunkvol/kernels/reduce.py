@@ -18,7 +18,8 @@ from chunkvol.kernels.means import (
     mean_steps,
     mean_steps_scratch,
 )
-from chunkvol.kernels.rank import median, median_scratch, mode, mode_scratch
+from chunkvol.kernels.median import median, median_scratch
+from chunkvol.kernels.mode import mode, mode_scratch
 from chunkvol.kernels.tiles import Block, coarse_shape, product
 from chunkvol.regions import Shape, voxels
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from chunkvol.errors import InputError
 from chunkvol.kernels.tiles import Block, cut, fold_columns, row_sets
+from chunkvol.regions import ceil_div
 
 __all__ = ["BlockSums", "check_summable", "sum_dtype", "sums_of_carried", "sums_of_voxels"]
 
@@ -87,10 +89,11 @@ class PlainSums(BlockSums):
 
     __slots__ = ("_loaded", "_rows")
 
-    def __init__(self, dtype: np.dtype[Any], total: np.dtype[Any], rows: int, width: int, factor: int) -> None:
-        super().__init__(total, rows * (width // factor), planewise=total.kind == "f")
-        self._rows = np.empty(rows * width, total)
-        self._loaded = np.empty(rows * width if dtype != total else 0, total)
+    def __init__(self, dtype: np.dtype[Any], total: np.dtype[Any], tile: tuple[int, int], factor: int) -> None:
+        super().__init__(total, math.prod(tile), planewise=total.kind == "f")
+        size = math.prod(tile) * factor
+        self._rows = np.empty(size, total)
+        self._loaded = np.empty(size if dtype != total else 0, total)
 
     @property
     def _limit(self) -> int:
@@ -123,12 +126,12 @@ class LaneSums(BlockSums):
 
     __slots__ = ("_bits", "_both", "_high", "_loaded", "_low", "_narrow", "_sign", "_spare")
 
-    def __init__(self, dtype: np.dtype[Any], total: np.dtype[Any], rows: int, width: int, factor: int) -> None:
-        super().__init__(total, rows * (width // factor), planewise=False)
+    def __init__(self, dtype: np.dtype[Any], total: np.dtype[Any], tile: tuple[int, int], factor: int) -> None:
+        super().__init__(total, math.prod(tile), planewise=False)
         self._bits = 8 * dtype.itemsize
         self._narrow = np.dtype(f"u{dtype.itemsize}")
         self._sign = 1 << (self._bits - 1) if dtype.kind == "i" else 0
-        wide, words = np.dtype(f"u{2 * dtype.itemsize}"), rows * -(-width // 2)
+        wide, words = np.dtype(f"u{2 * dtype.itemsize}"), tile[0] * ceil_div(tile[1] * factor, 2)
         self._low, self._high, self._spare, self._loaded = (np.empty(words, wide) for _ in range(4))
         self._both = np.empty(2 * words if factor % 2 else 0, wide)
 
@@ -190,12 +193,12 @@ def _is_words(rows: Block, size: int) -> bool:
     )
 
 
-def sums_of_voxels(dtype: np.dtype[Any], total: np.dtype[Any], rows: int, width: int, factor: int) -> BlockSums:
-    """The sums of voxels of this type, for tiles of at most `rows` rows of `width` columns."""
+def sums_of_voxels(dtype: np.dtype[Any], total: np.dtype[Any], tile: tuple[int, int], factor: int) -> BlockSums:
+    """The sums of voxels of this type, for results in tiles of at most so many (rows, columns)."""
     kind = PlainSums if dtype.kind == "f" else LaneSums
-    return kind(dtype, total, rows, width, factor)
+    return kind(dtype, total, tile, factor)
 
 
-def sums_of_carried(dtype: np.dtype[Any], total: np.dtype[Any], rows: int, width: int, factor: int) -> BlockSums:
+def sums_of_carried(dtype: np.dtype[Any], total: np.dtype[Any], tile: tuple[int, int], factor: int) -> BlockSums:
     """The sums of sums of the level before."""
-    return PlainSums(dtype, total, rows, width, factor)
+    return PlainSums(dtype, total, tile, factor)

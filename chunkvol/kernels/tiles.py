@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chunkvol.regions import Shape, spans
+from chunkvol.regions import Region, Shape, scaled, spans
 
 Block = npt.NDArray[Any]
 """A block of voxels, axes (k, j, i)."""
@@ -27,13 +27,13 @@ __all__ = [
     "coarse_shape",
     "cut",
     "fold_columns",
+    "largest_tile",
     "product",
     "result_of",
     "row_sets",
     "settle",
     "source_of",
     "tile_bytes",
-    "tile_rows",
     "tiles",
 ]
 
@@ -58,34 +58,44 @@ def result_of(block: Block, factors: Sequence[int], out: Block | None) -> Block:
     return np.empty(shape, block.dtype) if out is None else out
 
 
-def tiles(shape: Shape, row_bytes: int, limit: int = TILE) -> Iterator[tuple[slice, slice]]:
-    """Slices (planes, rows) of a result of this shape, whose buffers of `row_bytes` a row hold at most `limit`.
+def tiles(shape: Shape, column_bytes: int, limit: int = TILE) -> Iterator[Region]:
+    """Regions of a result of this shape, in order, each with at most `limit` bytes at `column_bytes` a voxel.
 
-    A tile is at least one row; it spans several planes only where it holds all of their rows.
+    A tile is whole rows of one plane where a row fits, whole planes where a plane fits, and at least one voxel.
     """
     if not all(shape):
         return
-    rows = max(1, limit // max(1, row_bytes))
-    planes = max(1, rows // shape[1])
+    planes, rows, columns = _tile_shape(shape, column_bytes, limit)
     for k in spans(shape[0], planes):
         for j in spans(shape[1], rows):
-            yield k, j
+            for i in spans(shape[2], columns):
+                yield k, j, i
 
 
-def tile_rows(shape: Shape, row_bytes: int, limit: int = TILE) -> int:
-    """The most rows that a tile of `tiles` has, planes counted."""
-    return min(max(1, limit // max(1, row_bytes)), max(1, shape[0] * shape[1]))
+def largest_tile(shape: Shape, column_bytes: int, limit: int = TILE) -> tuple[int, int]:
+    """Rows (of all planes together) and columns of the largest tile of `tiles`."""
+    planes, rows, columns = _tile_shape(shape, column_bytes, limit)
+    return planes * rows, columns
 
 
-def tile_bytes(row_bytes: int, limit: int = TILE) -> int:
+def _tile_shape(shape: Shape, column_bytes: int, limit: int) -> Shape:
+    fitting = max(1, limit // max(1, column_bytes))
+    if fitting < shape[2]:
+        return 1, 1, max(1, fitting // 64 * 64)  # full cache lines
+    rows = min(fitting // max(1, shape[2]), max(1, shape[0] * shape[1]))
+    if rows < shape[1]:
+        return 1, rows, shape[2]
+    return rows // max(1, shape[1]), shape[1], shape[2]
+
+
+def tile_bytes(column_bytes: int, limit: int = TILE) -> int:
     """The most bytes of one buffer of a tile."""
-    return max(limit, row_bytes)
+    return max(limit, column_bytes)
 
 
-def source_of(block: Block, tile: tuple[slice, slice], factors: Sequence[int], columns: int) -> Block:
+def source_of(block: Block, tile: Region, factors: Sequence[int]) -> Block:
     """The voxels of `block` that fill a tile of the result."""
-    (k, j), (fk, fj, fi) = tile, factors
-    return block[k.start * fk : k.stop * fk, j.start * fj : j.stop * fj, : columns * fi]
+    return block[scaled(tile, factors)]
 
 
 def cut(buffer: Block, shape: Sequence[int]) -> Block:
