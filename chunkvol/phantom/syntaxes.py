@@ -46,20 +46,22 @@ class TransferSyntax:
 
 
 def _jpegls(plane: npt.NDArray[Any]) -> bytes:
-    import jpeg_ls  # type: ignore[import-untyped]  # it has no types
+    import imagecodecs
 
     # The coder knows no sign: it codes the bits, and PixelRepresentation says what they mean.
-    bits = np.dtype(f"u{plane.dtype.itemsize}")
-    return bytes(jpeg_ls.encode_array(np.ascontiguousarray(plane).view(bits)))
+    return bytes(imagecodecs.jpegls_encode(plane.view(np.dtype(f"u{plane.dtype.itemsize}"))))
 
 
 def _j2k(plane: npt.NDArray[Any]) -> bytes:
-    from openjpeg.utils import encode_buffer
+    import imagecodecs
 
-    rows, columns = plane.shape
-    size = plane.dtype.itemsize
-    code = encode_buffer(plane.tobytes(), columns, rows, 1, 8 * size, plane.dtype.kind == "i")
-    return bytes(code)
+    return bytes(imagecodecs.jpeg2k_encode(plane, level=0, reversible=True, codecformat="j2k"))
+
+
+def _htj2k(plane: npt.NDArray[Any]) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.htj2k_encode(plane, reversible=True))
 
 
 _SMALL = ("uint8", "uint16", "int16")
@@ -72,10 +74,11 @@ TRANSFER_SYNTAXES: dict[str, TransferSyntax] = {
     "bigendian": TransferSyntax("1.2.840.10008.1.2.2", _ALL, little=False),
     "deflated": TransferSyntax("1.2.840.10008.1.2.1.99", _ALL, deflate=True),
     "rle": TransferSyntax("1.2.840.10008.1.2.5", _WHOLE, encoder=rle_frame),
-    "jpegls": TransferSyntax("1.2.840.10008.1.2.4.80", _SMALL, encoder=_jpegls, needs="jpeg_ls"),
-    "j2k": TransferSyntax("1.2.840.10008.1.2.4.90", _SMALL, encoder=_j2k, needs="openjpeg", smallest=32),
+    "jpegls": TransferSyntax("1.2.840.10008.1.2.4.80", _SMALL, encoder=_jpegls, needs="imagecodecs"),
+    "j2k": TransferSyntax("1.2.840.10008.1.2.4.90", _SMALL, encoder=_j2k, needs="imagecodecs", smallest=32),
+    "htj2k": TransferSyntax("1.2.840.10008.1.2.4.201", _SMALL, encoder=_htj2k, needs="imagecodecs", smallest=32),
 }
-"""By name. High-throughput JPEG 2000 is missing because no encoder of it is packaged for Python."""
+"""By name."""
 
 
 def transfer_syntax(name: str, dtype: str, shape: tuple[int, int]) -> TransferSyntax:
