@@ -53,10 +53,13 @@ class Runner(Protocol):
 class Job(Protocol):
     """What a writer prepares: a promise, and the work behind it."""
 
-    plan: Plan
-    """Tasks, bytes and peak memory."""
-    names: tuple[str, ...]
-    """Files or folders of the staging folder to publish, a header after its data."""
+    @property
+    def plan(self) -> Plan:
+        """Tasks, bytes and peak memory."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Files or folders of the staging folder to publish, a header after its data."""
 
     def run(self, folder: Path, runner: Runner, progress: Progress) -> None:
         """Make everything under `folder`; scratch lies beside `names` and is removed with the folder."""
