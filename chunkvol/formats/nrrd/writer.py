@@ -52,6 +52,7 @@ class NrrdJob:
         if self.source.staging_bytes:
             progress.stage("unpacking", self.source.staging_bytes)
             job = replace(self, source=self.source.staged(folder / _SCRATCH))
+            progress.advance(self.source.staging_bytes)
         data = folder / self.names[0]
         attached = len(self.names) == 1
         data.write_bytes(self.header if attached else b"")
