@@ -147,7 +147,9 @@ def test_what_a_header_leaves_out_is_assumed_and_said(
     ("unit", "factor"), [("um", 0.001), ("microns", 0.001), ("µm", 0.001), ("cm", 10), ("mm", 1), ("", 1)]
 )
 def test_space_units_become_millimetres(tmp_path: Path, unit: str, factor: float) -> None:
-    lines = f'space units: "{unit}" "{unit}" "{unit}"\nspace origin: (10,20,30)\nspace directions: (7,0,0) (0,8,0) (0,0,9)'
+    lines = (
+        f'space units: "{unit}" "{unit}" "{unit}"\nspace origin: (10,20,30)\nspace directions: (7,0,0) (0,8,0) (0,0,9)'
+    )
     found = placed(tmp_path, f"space: RAS\n{lines}")
     assert np.allclose(found.geometry.spacing, (9 * factor, 8 * factor, 7 * factor), rtol=1e-15)
     assert np.allclose(found.geometry.origin, (-10 * factor, -20 * factor, 30 * factor), rtol=1e-15)
