@@ -72,7 +72,7 @@ def worker_count(scheduler: Any, asked: int | None = None) -> int:
             raise InputError(f"the number of workers must be at least 1, found {asked}")
         return asked
     if hasattr(scheduler, "nthreads"):
-        return max(1, sum(scheduler.nthreads().values()))
+        return max(1, int(sum(scheduler.nthreads().values())))
     return system.cpu_count()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from chunkvol.geometry import Geometry
 from chunkvol.regions import Shape
@@ -36,8 +37,7 @@ def level_factors(geometry: Geometry, coarsest: int = COARSEST) -> tuple[Shape, 
 
 def steps_between(levels: Sequence[Shape]) -> tuple[Shape, ...]:
     """The factors that lead from each level to the next."""
-    pairs = zip(levels, levels[1:], strict=False)
-    return tuple((b[0] // a[0], b[1] // a[1], b[2] // a[2]) for a, b in pairs)
+    return tuple((b[0] // a[0], b[1] // a[1], b[2] // a[2]) for a, b in pairwise(levels))
 
 
 def steps_to(geometry: Geometry, factors: Shape) -> tuple[Shape, ...]:

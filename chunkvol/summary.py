@@ -62,13 +62,13 @@ def summary_text(facts: dict[str, Any]) -> str:
     scale = facts["rescale"]
     lines = [
         f"format       {facts['format']}" + (f", {facts['modality']}" if facts["modality"] else ""),
-        f"size         {triple(facts['size'])} voxels (x, y, z), {facts['dtype']}, {format_bytes(facts['viewer_bytes'])}",
+        f"size         {triple(facts['size'])} voxels (x, y, z), {facts['dtype']}",
         f"spacing      {triple(facts['spacing'])} mm",
         f"origin       ({', '.join(f'{v:.7g}' for v in facts['origin'])}) mm, LPS, centre of the first voxel",
         f"direction    x, y, z axes along {direction}, towards {facts['orientation']}",
         f"geometry     {facts['geometry']}",
     ]
-    if (scale["slope"], scale["intercept"]) != (1, 0) or scale["unit"]:
+    if (scale["slope"], scale["intercept"]) != (1, 0) or scale["unit"] not in ("", "US"):
         lines.append(f"values       {scale['slope']:g} * stored + {scale['intercept']:g} {scale['unit']}".rstrip())
     if len(facts["levels"]) > 1:
         lines += [

@@ -86,12 +86,9 @@ class RescaledSource(Source):
         exact = np.int64 if self.dtype.kind in "iu" else np.float64
         for start in range(0, stored.size, _TILE):
             part = stored[start : start + _TILE].astype(exact)
-            part *= exact(self.rescale.slope)
-            part += exact(self.rescale.intercept)
+            part *= exact(self.rescale.slope)  # type: ignore[arg-type]  # one of two types, the same as the part's
+            part += exact(self.rescale.intercept)  # type: ignore[arg-type]  # as above
             flat[start : start + _TILE] = part
         if target is not block:
             np.copyto(block, target)
         return block
-
-    def __dask_tokenize__(self) -> Any:
-        return (*self.source.__dask_tokenize__(), self.rescale.slope, self.rescale.intercept, str(self.dtype))

@@ -10,7 +10,7 @@ import numpy as np
 from chunkvol.errors import InputError
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata, Rescale
-from chunkvol.regions import Region, Shape, normalise, whole
+from chunkvol.regions import Region, Shape, normalise, region_shape, whole
 from chunkvol.sources import ArraySource, Block, CroppedSource, Source
 from chunkvol.values import RescaledSource, real_dtype
 
@@ -97,12 +97,15 @@ class Volume:
         return Volume(data, self.geometry.cropped(region), self.metadata.with_step(f"crop {_text(region)}"))
 
     def read(self, region: Region | None = None) -> Block:
-        """The stored values of a region, or of the whole volume, in memory."""
-        return self.source.read(whole(self.shape) if region is None else region)
+        """The stored values of a region, or of the whole volume, in memory of the caller's own."""
+        source, wanted = self.source, whole(self.shape) if region is None else region
+        return source.read(wanted, np.empty(region_shape(wanted), source.dtype))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Block:
+        if copy is False:
+            raise ValueError("a volume's voxels are read into new memory: copy=False cannot be had")
         block = self.read()
-        return block if dtype is None else block.astype(dtype, copy=bool(copy))
+        return block if dtype is None else block.astype(dtype, copy=False)
 
 
 def _text(region: Region) -> str:

@@ -27,7 +27,7 @@ def parse_length(text: str) -> float:
     return value
 
 
-class _Triple(click.ParamType):
+class _Triple(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases of click
     """One value for all axes, or three in x, y, z order; given on in array order (k, j, i)."""
 
     def __init__(self, name: str, one: Any) -> None:
@@ -59,7 +59,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-class _Bytes(click.ParamType):
+class _Bytes(click.ParamType):  # type: ignore[type-arg]  # as above
     name = "BYTES"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -153,7 +153,7 @@ def downsample(
 
     def make(progress: Progress) -> tuple[Volume, tuple[int, ...]]:
         volume = open_volume(source, progress=progress)
-        factors = fit_factors(volume.values, fit) if fit is not None else factor
+        factors = factor or fit_factors(volume.values, fit or 1)
         return downsampled(volume, factors, method=method), leftover(volume.shape, factors)[::-1]
 
     pyramid = method if method in PYRAMID_METHODS else None

@@ -94,7 +94,8 @@ class Geometry:
         """Fractional indices (..., 3) in array order of world points (..., 3) in LPS mm."""
         affine = self.affine
         offset = np.asarray(points, dtype=float) - affine[:3, 3]
-        return np.linalg.solve(affine[:3, :3], offset.reshape(-1, 3).T).T.reshape(offset.shape)
+        index = np.linalg.solve(affine[:3, :3], offset.reshape(-1, 3).T).T
+        return np.asarray(index, dtype=np.float64).reshape(offset.shape)
 
     def cropped(self, region: Region) -> Geometry:
         """The grid of the voxels that `region` cuts out."""
@@ -110,12 +111,10 @@ class Geometry:
         if any(f < 1 or f > n for f, n in zip(factors, self.shape, strict=True)):
             raise InputError(f"factors {tuple(factors)} (k, j, i) do not fit a grid of {self.shape}")
         shift = [(f - 1) / 2 if anchor == "centre" else 0.0 for f in factors]
-        return replace(
-            self,
-            shape=tuple(n // f for n, f in zip(self.shape, factors, strict=True)),
-            origin=tuple(self.index_to_world(shift)) if any(shift) else self.origin,
-            spacing=tuple(s * f for s, f in zip(self.spacing, factors, strict=True)),
-        )
+        k, j, i = (n // f for n, f in zip(self.shape, factors, strict=True))
+        dk, dj, di = (s * f for s, f in zip(self.spacing, factors, strict=True))
+        origin = tuple(self.index_to_world(shift)) if any(shift) else self.origin
+        return replace(self, shape=(k, j, i), origin=origin, spacing=(dk, dj, di))
 
     def reordered(self, axes: Sequence[int], flips: Sequence[bool]) -> Geometry:
         """The grid of the same voxels stored in another order.

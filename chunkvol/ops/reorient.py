@@ -116,9 +116,6 @@ class ReorderedSource(Source):
         backwards = tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
         return deliver(block[backwards], out)
 
-    def __dask_tokenize__(self) -> Any:
-        return (*self.source.__dask_tokenize__(), self.axes, self.flips)
-
 
 def _raw_copy(source: Source, folder: Path) -> Source:
     """All planes decoded once, in a raw file."""
@@ -127,5 +124,5 @@ def _raw_copy(source: Source, folder: Path) -> Source:
     with open(path, "wb") as file:
         for k in range(source.shape[0]):
             plane = source.read((slice(k, k + 1), slice(0, rows), slice(0, columns)))
-            file.write(memoryview(plane).cast("B"))
+            file.write(plane.data.cast("B"))
     return RawSource(path, source.shape, source.dtype, identity=source.fingerprint)

@@ -200,7 +200,7 @@ def test_an_absent_chunk_is_damage(damaged: Path) -> None:
     index[1] = 2**64 - 1
     data[-16 * slots - 4 :] = index.tobytes() + _crc(index.tobytes())
     shard.write_bytes(data)
-    with pytest.raises(DamagedError, match="chunk 0/0/1 .* is missing"):
+    with pytest.raises(DamagedError, match=r"chunk 0/0/1 .* is missing"):
         chunkvol.open_volume(damaged).read()
 
 

@@ -1,4 +1,4 @@
-"""Grids that hide no mistake: oblique, anisotropic, odd-sized, of either handedness; and volumes that know their place."""
+"""Grids that hide no mistake (oblique, anisotropic, odd, of either handedness), and volumes that know their place."""
 
 from __future__ import annotations
 

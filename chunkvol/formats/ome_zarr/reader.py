@@ -26,7 +26,9 @@ def is_store(path: Path) -> bool:
     """True for a folder that holds zarr metadata, or is named as if it did."""
     if not path.is_dir():
         return False
-    return path.suffix == ".zarr" or any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+    return path.suffix == ".zarr" or any(
+        (path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+    )
 
 
 def open_store(path: Path) -> Volume:
@@ -87,7 +89,7 @@ def _sharded(folder: Path, array: dict[str, Any], identity: str) -> ShardedSourc
         (sharding,) = array["codecs"]
         inner = sharding["configuration"]["codecs"]
         names = [codec["name"] for codec in inner]
-        blosc = {} if "blosc" in names else None
+        blosc: dict[str, Any] | None = {} if "blosc" in names else None
         ours = (
             sharding["name"] == "sharding_indexed"
             and sharding["configuration"].get("index_location", "end") == "end"
@@ -118,7 +120,9 @@ def _zarr_source(folder: Path, identity: str) -> ZarrSource:
         raise FormatError(f"{folder} cannot be opened as a zarr array: {error}") from error
     if array.ndim != 3:
         raise FormatError(f"{folder} has {array.ndim} axes; chunkvol reads three: z, y, x")
-    return ZarrSource(folder, array.shape, np.dtype(array.dtype).newbyteorder("="), array.chunks, identity, array)
+    dtype: np.dtype[Any] = np.dtype(array.dtype).newbyteorder("=")
+    (planes, rows, columns), (k, j, i) = array.shape, array.chunks
+    return ZarrSource(folder, (planes, rows, columns), dtype, (k, j, i), identity, array)
 
 
 @dataclass(frozen=True)

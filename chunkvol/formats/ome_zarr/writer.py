@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-
 import numpy as np
 
 from chunkvol import kernels, memory, system
@@ -150,7 +149,7 @@ def _write_spooled(job: StoreJob, unit: Unit) -> None:
     try:
         with open(path, "wb", buffering=0) as file:
             for k in range(planes.start, planes.stop):
-                file.write(memoryview(job.source.read((slice(k, k + 1), rows, slice(0, columns)))).cast("B"))
+                file.write(job.source.read((slice(k, k + 1), rows, slice(0, columns))).data.cast("B"))
         _write_rows(job, unit, RawSource(path, shape, job.source.dtype), 0, job.bands[0])
     finally:
         path.unlink(missing_ok=True)
@@ -195,7 +194,8 @@ def _write_coarser(job: StoreJob, block: Block, planes: slice, rows: slice) -> N
 def _unit_bytes(job: StoreJob, unit: Unit) -> int:
     level, planes, rows = unit
     columns = job.image.levels[level].geometry.shape[2]
-    return (planes.stop - planes.start) * (rows.stop - rows.start) * columns * job.source.dtype.itemsize
+    count: int = (planes.stop - planes.start) * (rows.stop - rows.start) * columns
+    return count * job.source.dtype.itemsize
 
 
 def _depth(levels: Sequence[Level]) -> int:
