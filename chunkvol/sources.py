@@ -86,8 +86,10 @@ class Source(ABC):
 
     def __dask_tokenize__(self) -> Any:
         # All fields, since fingerprints may agree: they leave out the middle of large files, and operations.
+        from dask.base import normalize_token
+
         named: tuple[Any, ...] = fields(self) if is_dataclass(self) else ()
-        values = [getattr(self, one.name) for one in named if one.compare]
+        values = [normalize_token(getattr(self, one.name)) for one in named if one.compare]
         return (type(self).__name__, self.fingerprint, self.shape, str(self.dtype), values)
 
 
