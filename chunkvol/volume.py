@@ -43,10 +43,10 @@ class Volume:
     """The further levels of a pyramid, finest first."""
 
     def __post_init__(self) -> None:
-        if tuple(self.data.shape) != self.geometry.shape:
+        shape = getattr(self.data, "shape", None)
+        if shape != self.geometry.shape:
             raise InputError(
-                f"the array has shape {tuple(self.data.shape)} and the geometry {self.geometry.shape} (k, j, i); "
-                "they must be the same"
+                f"the array has shape {shape} and the geometry {self.geometry.shape} (k, j, i); they must be the same"
             )
 
     @property
