@@ -37,12 +37,10 @@ def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: s
     Raises
     ------
     InputError
-        Unknown method, a factor below 1, or factors that no axis of the volume has room for.
+        Unknown method, or none for this type; a factor below 1, or factors that no axis of the volume has room for.
     """
-    if method not in kernels.REDUCERS:
-        raise InputError(f"unknown method {method!r}; use one of {', '.join(kernels.REDUCERS)}")
+    row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)
-    row = kernels.REDUCERS[method]
     steps = steps_to(volume.geometry, wanted) if row.nested else (wanted,)
     source = ReducedSource(volume.source, wanted, method, steps)
     geometry = volume.geometry.coarsened(wanted, row.anchor)
@@ -50,11 +48,19 @@ def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: s
     return Volume(source, geometry, volume.metadata.with_step(text))
 
 
+def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:
+    """The row of the table, tried on one voxel, so that a type it cannot take is refused before work starts."""
+    if method not in kernels.REDUCERS:
+        raise InputError(f"unknown method {method!r}; use one of {', '.join(kernels.REDUCERS)}")
+    kernels.REDUCERS[method].reduce(np.zeros((1, 1, 1), dtype), (1, 1, 1))
+    return kernels.REDUCERS[method]
+
+
 def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
     """Three checked factors in array order, none longer than its axis."""
-    given = (factors,) * 3 if isinstance(factors, int | np.integer) else tuple(factors)
-    if len(given) != 3 or any(int(f) != f or f < 1 for f in given):
-        raise InputError(f"factors are one or three whole numbers of at least 1, found {factors}")
+    given = (factors,) * 3 if np.ndim(factors) == 0 else tuple(factors)  # type: ignore[arg-type]  # three, checked next
+    if len(given) != 3 or not all(isinstance(f, int | float | np.number) and f >= 1 and f == int(f) for f in given):
+        raise InputError(f"factors are one or three whole numbers of at least 1, found {factors!r}")
     if all(f > n for f, n in zip(given, shape, strict=True)):
         raise InputError(
             f"factors {given[::-1]} are larger than the volume of {shape[::-1]} voxels (x, y, z); take smaller ones"
