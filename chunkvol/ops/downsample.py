@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:
 
 def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
     """Three checked factors in array order, none longer than its axis."""
-    given = (factors,) * 3 if np.ndim(factors) == 0 else tuple(factors)  # type: ignore[arg-type]  # three, checked next
+    given: tuple[Any, ...] = tuple(factors) if isinstance(factors, Iterable) else (factors,) * 3
     if len(given) != 3 or not all(isinstance(f, int | float | np.number) and f >= 1 and f == int(f) for f in given):
         raise InputError(f"factors are one or three whole numbers of at least 1, found {factors!r}")
     if all(f > n for f, n in zip(given, shape, strict=True)):

@@ -9,8 +9,7 @@ import pytest
 
 from chunkvol import Geometry, Volume
 from chunkvol.errors import InputError
-from chunkvol.kernels import REDUCERS
-from chunkvol.ops.downsample import downsample, fit_factors, resolve_factors
+from chunkvol.ops.downsample import downsample, resolve_factors
 from tests.support.grids import noise_volume, oblique_grid
 
 SHAPE = (9, 10, 11)
