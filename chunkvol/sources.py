@@ -54,6 +54,11 @@ class Source(ABC):
         return False
 
     @property
+    def leftover(self) -> Shape:
+        """Voxels at the far end of each axis that an operation had no use for."""
+        return (0, 0, 0)
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes that one full read fetches from disk."""
         return voxels(self.shape) * self.dtype.itemsize

@@ -65,6 +65,10 @@ class RescaledSource(Source):
         return self.source.fingerprint
 
     @property
+    def leftover(self) -> Shape:
+        return self.source.leftover
+
+    @property
     def staging_bytes(self) -> int:
         return self.source.staging_bytes
 

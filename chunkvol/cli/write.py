@@ -15,9 +15,9 @@ from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.formats.ome_zarr.layout import CODECS
 from chunkvol.kernels import REDUCERS
-from chunkvol.memory import Plan, format_bytes
+from chunkvol.memory import format_bytes
 from chunkvol.ops.downsample import downsample as downsampled
-from chunkvol.ops.downsample import fit_factors, leftover
+from chunkvol.ops.downsample import fit_factors
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_target
 from chunkvol.pipeline import Written, open_volume, plan_write, write_volume
@@ -73,7 +73,7 @@ _codec = click.option("--codec", type=click.Choice(list(CODECS)), help="Compress
 _encoding = click.option("--encoding", type=click.Choice(["raw", "gzip"]), help="Of NRRD data (default raw).")
 
 
-def _write(run: _Run, make: Callable[[Progress], tuple[Volume, tuple[int, ...]]], **options: Any) -> None:
+def _write(run: _Run, make: Callable[[Progress], Volume], **options: Any) -> None:
     """Open, plan, and unless it is a dry run, write and report."""
     given = {name: value for name, value in options.items() if value is not None}
     settings: dict[str, Any] = {"budget": run.memory, "workers": run.workers, "scheduler": run.scheduler}
@@ -81,12 +81,12 @@ def _write(run: _Run, make: Callable[[Progress], tuple[Volume, tuple[int, ...]]]
         check_target([run.output], overwrite=run.overwrite)  # before the headers of a long series are read
     progress = progress_for(run.quiet)
     try:
-        volume, left = make(progress)
+        volume = make(progress)
         for problem in volume.metadata.problems:
             progress.say(problem)
         if run.dry_run:
             plan = plan_write(volume, run.output, **settings, **given)
-            _print_plan(plan, left, run.as_json)
+            click.echo(json.dumps(plan.to_json()) if run.as_json else str(plan))
             return
         done = write_volume(volume, run.output, overwrite=run.overwrite, progress=progress, **settings, **given)
     finally:
@@ -94,16 +94,6 @@ def _write(run: _Run, make: Callable[[Progress], tuple[Volume, tuple[int, ...]]]
     for note in done.plan.notes:
         click.echo(f"note: {note}", err=True)
     _print_result(done, run)
-
-
-def _print_plan(plan: Plan, left: tuple[int, ...], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({**plan.to_json(), "leftover": list(left)}))
-        return
-    click.echo(str(plan))
-    if any(left):
-        cut = ", ".join(f"{n} along {axis}" for n, axis in zip(left, "xyz", strict=True) if n)
-        click.echo(f"  left    {cut}: source voxels at the far end that do not fill a block")
 
 
 def _print_result(done: Written, run: _Run) -> None:
@@ -151,10 +141,10 @@ def downsample(
     if (factor is None) == (fit is None):
         raise InputError("give either --factor or --fit")
 
-    def make(progress: Progress) -> tuple[Volume, tuple[int, ...]]:
+    def make(progress: Progress) -> Volume:
         volume = open_volume(source, progress=progress)
         factors = factor or fit_factors(volume.values, fit or 1)
-        return downsampled(volume, factors, method=method), leftover(volume.shape, factors)[::-1]
+        return downsampled(volume, factors, method=method)
 
     pyramid = method if method in PYRAMID_METHODS else None
     store = run.output.name.endswith((".ome.zarr", ".zarr"))
@@ -178,9 +168,9 @@ def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | N
     if not run.output.name.endswith((".ome.zarr", ".zarr")):
         raise InputError(f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr")
 
-    def make(progress: Progress) -> tuple[Volume, tuple[int, ...]]:
+    def make(progress: Progress) -> Volume:
         volume = open_volume(source, progress=progress)
-        return (in_canonical_order(volume) if canonical else volume), (0, 0, 0)
+        return in_canonical_order(volume) if canonical else volume
 
     _write(run, make, method=method, codec=codec)
 
@@ -201,7 +191,7 @@ def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: st
     """
     _write(
         run,
-        lambda progress: (open_volume(source, level=level, progress=progress), (0, 0, 0)),
+        lambda progress: open_volume(source, level=level, progress=progress),
         encoding=encoding,
         codec=codec,
     )

@@ -19,7 +19,7 @@ from chunkvol.volume import Volume
 _STEP_BYTES = 4 << 20
 """Source bytes reduced at a time: large reads, and still near the processor's caches."""
 
-__all__ = ["ReducedSource", "downsample", "fit_factors", "leftover", "resolve_factors"]
+__all__ = ["ReducedSource", "downsample", "fit_factors", "resolve_factors"]
 
 
 def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: str = "mean") -> Volume:
@@ -67,12 +67,6 @@ def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
             f"factors {given[::-1]} are larger than the volume of {shape[::-1]} voxels (x, y, z); take smaller ones"
         )
     k, j, i = (min(int(f), n) for f, n in zip(given, shape, strict=True))
-    return k, j, i
-
-
-def leftover(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
-    """Voxels at the far end of each axis that do not fill a block."""
-    k, j, i = (n % f for n, f in zip(shape, resolve_factors(shape, factors), strict=True))
     return k, j, i
 
 
@@ -142,6 +136,11 @@ class ReducedSource(Source):
         if self._skips_planes:
             return self.source.stored_bytes // self.factors[0]
         return self.source.stored_bytes
+
+    @property
+    def leftover(self) -> Shape:
+        k, j, i = (n % f for n, f in zip(self.source.shape, self.factors, strict=True))
+        return k, j, i
 
     @property
     def staging_bytes(self) -> int:

@@ -179,7 +179,7 @@ def _plan(
     size = voxels(real.shape) * real.dtype.itemsize
     # Parts go as they are joined: those that share their planes are there twice for a moment.
     twice = cut.unit[0] * real.shape[1] * real.shape[2] * real.dtype.itemsize if phases[-1].name == "join" else 0
-    result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, (0, 0, 0))
+    result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, real.source.leftover[::-1])
     notes = []
     if real.dtype != volume.dtype:
         scale = volume.metadata.rescale

@@ -1,0 +1,147 @@
+"""What writing a store will cost: bands that fit the budget, memory, bytes and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chunkvol import kernels, memory
+from chunkvol.errors import BudgetError
+from chunkvol.formats.ome_zarr.attributes import viewer_warning
+from chunkvol.formats.ome_zarr.target import StoreTarget
+from chunkvol.memory import Phase, Plan, Result
+from chunkvol.pyramid import steps_between
+from chunkvol.regions import Shape, voxels
+
+_BAND_BYTES = 8 << 20
+"""Preferred size of a band: large reads, and still near the processor's caches."""
+
+_STREAM_BYTES = 4 << 20
+"""Held while a packed input is unpacked to scratch."""
+
+Workers = tuple[int, int]
+"""Units at work in each of the two stages."""
+
+__all__ = ["Workers", "fitted", "plan_for"]
+
+
+def fitted(target: StoreTarget, *, workers: int, budget: int, baseline: int) -> tuple[StoreTarget, Workers]:
+    """The target with the largest preferred bands that fit the budget, and how many units may work at a time.
+
+    Raises
+    ------
+    BudgetError
+        When even the smallest units do not fit; the message names the smallest budget that would do.
+    """
+    room = budget - baseline - memory.SLACK
+    try:
+        first, (band, spool) = memory.fit(
+            _slab_steps(target), lambda step: _slab_cost(target, *step), workers=workers, room=room
+        )
+        second, coarse = memory.fit(
+            _level_steps(target), lambda rows: _level_cost(target, rows), workers=workers, room=room
+        )
+    except BudgetError as error:
+        raise memory.too_small(budget, error) from None
+    return replace(target, bands=(band, coarse), spool=spool), (first, second)
+
+
+def _slab_steps(target: StoreTarget) -> list[tuple[int, bool]]:
+    """Bands from large to small, and whether planes are spooled; spooling comes last."""
+    layout = target.layout(0)
+    unit = max(layout.chunk[1], target.image.levels[-1].factors[1])
+    row = target.depth * target.source.shape[2] * target.source.dtype.itemsize
+    bands = _bands(unit, row, layout.shard[1])
+    spooled = [(band, True) for band in bands] if target.source.whole_planes else []
+    return [(band, False) for band in bands] + spooled
+
+
+def _level_steps(target: StoreTarget) -> list[int]:
+    if len(target.image.levels) == 1:
+        return [64]
+    layout = target.layout(1)
+    row = layout.chunk[0] * layout.shape[2] * target.source.dtype.itemsize
+    return _bands(layout.chunk[1], row, layout.shard[1])
+
+
+def _bands(unit: int, row_bytes: int, most: int) -> list[int]:
+    """Whole units of rows: the preferred size, half of it, one unit."""
+    preferred = max(unit, _BAND_BYTES // row_bytes // unit * unit)
+    steps = {preferred, max(unit, preferred // 2 // unit * unit), unit}
+    return sorted({min(step, max(unit, most)) for step in steps}, reverse=True)
+
+
+def _slab_cost(target: StoreTarget, band: int, spool: bool) -> int:
+    source = target.source
+    planes, rows, columns = source.shape
+    depth = min(target.depth, planes)
+    item = source.dtype.itemsize
+    block = (depth, min(band, rows), columns)
+    work = _chunk_cost(target, 0) + _cascade_cost(target, block)
+    if not source.whole_planes:
+        return voxels(block) * item + source.scratch(block) + work
+    if spool:
+        plane = (1, rows, columns)
+        return max(voxels(plane) * item + source.scratch(plane), voxels(block) * item + work)
+    slab = (depth, rows, columns)
+    return voxels(slab) * item + max(source.scratch(slab), work)
+
+
+def _level_cost(target: StoreTarget, band: int) -> int:
+    if len(target.image.levels) == 1:
+        return 0
+    layout = target.layout(1)
+    block = (layout.chunk[0], min(band, layout.shape[1]), layout.shape[2])
+    return voxels(block) * target.source.dtype.itemsize + _chunk_cost(target, 1)
+
+
+def _chunk_cost(target: StoreTarget, level: int) -> int:
+    """A chunk in one piece, compressed, and the compressor's own copy."""
+    return 4 * target.layout(level).chunk_bytes
+
+
+def _cascade_cost(target: StoreTarget, block: Shape) -> int:
+    """Sums, reduced values and temporaries of the coarser levels of one band."""
+    levels = target.image.levels
+    if len(levels) == 1:
+        return 0
+    steps = steps_between([level.factors for level in levels])
+    return kernels.cascade_scratch(target.image.method, block, target.source.dtype, steps)
+
+
+def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: int, action: str) -> Plan:
+    """The promise for a fitted target."""
+    source, levels = target.source, target.image.levels
+    sizes = [voxels(level.geometry.shape) * source.dtype.itemsize for level in levels]
+    slab = voxels((min(target.depth, source.shape[0]), *source.shape[1:])) * source.dtype.itemsize
+    spooled = slab * workers[0] if target.spool else 0
+    warning = viewer_warning(levels[0].geometry)
+    finest = levels[0].geometry
+    return Plan(
+        action,
+        tuple(_phases(target, workers, sizes)),
+        Result(
+            finest.shape[::-1], finest.spacing[::-1], source.dtype.name, sum(sizes), len(sizes), source.leftover[::-1]
+        ),
+        baseline,
+        budget,
+        sum(sizes[1:]) + spooled + source.staging_bytes,
+        (warning,) if warning else (),
+    )
+
+
+def _phases(target: StoreTarget, workers: Workers, sizes: Sequence[int]) -> list[Phase]:
+    source, (band, coarse) = target.source, target.bands
+    phases = []
+    if source.staging_bytes:
+        phases.append(Phase("unpack", 1, 1, "a stream", _STREAM_BYTES, source.stored_bytes, source.staging_bytes))
+    through = sizes[0] if target.spool else 0
+    text = f"{target.depth} planes x {band} rows" + (", spooled" if target.spool else "")
+    cost = _slab_cost(target, band, target.spool)
+    read, wrote = source.stored_bytes + through, sum(sizes) + through
+    phases.append(Phase("slabs", len(list(target.units(0))), workers[0], text, cost, read, wrote))
+    coarser = sum(sizes[1:])
+    if coarser:
+        text, cost = f"{target.layout(1).chunk[0]} planes x {coarse} rows", _level_cost(target, coarse)
+        phases.append(Phase("levels", len(list(target.units(1))), workers[1], text, cost, coarser, coarser))
+    return phases
