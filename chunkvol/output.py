@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from chunkvol import system
-from chunkvol.errors import DiskError, OutputError
+from chunkvol.errors import DiskError, InputError, OutputError
 from chunkvol.memory import format_bytes
 
 __all__ = ["check_disk", "check_target", "disk_errors", "staging"]
@@ -82,15 +82,15 @@ def staging(target: Path, names: Sequence[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk and its kin into one clear error."""
+    """Turn what the system refuses, a full disk above all, into one clear error."""
     try:
         yield
     except OSError as error:
+        reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise DiskError(
-                f"the disk was filled while writing {target}: {error.strerror}; nothing was kept"
-            ) from error
-        raise
+            raise DiskError(f"the disk was filled while writing {target}: {reason}; nothing was kept") from error
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise InputError(f"while writing {target}: {where}{reason}; nothing was kept") from error
 
 
 def _sync_tree(path: Path) -> None:

@@ -15,7 +15,7 @@ from chunkvol._version import __version__
 from chunkvol.cli.look import info
 from chunkvol.cli.make import phantom
 from chunkvol.cli.write import convert, downsample, ingest
-from chunkvol.errors import ChunkvolError, StoppedError
+from chunkvol.errors import ChunkvolError, InputError, StoppedError
 
 __all__ = ["cli", "main"]
 
@@ -87,8 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("CHUNKVOL_DEBUG"):
             raise
-        _say(f"unexpected {type(error).__name__}: {error}; CHUNKVOL_DEBUG=1 shows where")
-        code = 1
+        code = _say_unexpected(error)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     sys.exit(code)
@@ -96,6 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _say(text: str) -> None:
     click.echo(f"chunkvol: {' '.join(text.split())}", err=True)
+
+
+def _say_unexpected(error: Exception) -> int:
+    """What the system refuses is the user's to mend; all else is ours."""
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        return InputError.exit_code
+    _say(f"unexpected {type(error).__name__}: {error}; CHUNKVOL_DEBUG=1 shows where")
+    return ChunkvolError.exit_code
 
 
 def _stop_on_signals() -> None:

@@ -19,7 +19,7 @@ from tests.support.series import Edit, oblique, write_series
 Command = Callable[..., Outcome]
 VERBS = [("info",), ("downsample", "--factor", "2", "-o", "out.nrrd"), ("ingest", "-o", "out.ome.zarr")]
 
-CODECS = ("openjpeg", "pylibjpeg", "jpeg_ls", "rle", "gdcm", "_gdcm", "PIL", "libjpeg")
+CODECS = ("imagecodecs", "openjpeg", "pylibjpeg", "jpeg_ls", "rle", "gdcm", "_gdcm", "PIL", "libjpeg")
 WITHOUT_CODECS = f"import sys\nsys.modules.update(dict.fromkeys({CODECS!r}))"
 """Importing these modules fails, as if they had never been installed."""
 
