@@ -42,6 +42,29 @@ def minus_grid(shape: Shape) -> Geometry:
     return Geometry(shape, (-3.05, -2.7, 3.2), (0.07, 0.06, 0.05), tuple(map(tuple, columns)))
 
 
+def turned_grid(shape: Shape) -> Geometry:
+    """Cardinal, with every axis along another one than its name says: k along -x, j along z, i along -y."""
+    columns = np.array([[-1, 0, 0], [0, 0, -1], [0, 1, 0]])
+    return Geometry(shape, (12.25, -40.5, 7.0), (0.4, 0.9, 0.25), tuple(map(tuple, columns)))
+
+
+def sheared_grid(shape: Shape) -> Geometry:
+    """The axes of a tilted gantry: k is not at right angles to j."""
+    steps = [(0.0, -0.6, 2.4), (0.0, 0.5, 0.0), (0.75, 0.0, 0.0)]
+    return Geometry.from_steps(shape, (-20.0, 33.0, -5.5), steps)
+
+
+GRIDS = {
+    "oblique": oblique_grid,
+    "left-handed": lambda shape: oblique_grid(shape, mirrored=True),
+    "anisotropic": lambda shape: oblique_grid(shape, spacing=(5.0, 0.31, 0.0123), degrees=(-71, 5, 133)),
+    "minus signs": minus_grid,
+    "turned": turned_grid,
+    "sheared": sheared_grid,
+}
+"""Grids by name, each made for a shape."""
+
+
 @st.composite
 def grids(draw: Any, largest: int = 9) -> Geometry:
     """Any regular grid of at most `largest` voxels a side."""
@@ -64,6 +87,12 @@ def ramp_values(geometry: Geometry) -> npt.NDArray[np.float64]:
 def ramp_volume(geometry: Geometry) -> Volume:
     """The ramp as a float64 volume."""
     return Volume(ramp_values(geometry), geometry)
+
+
+def wide_floats(shape: Shape, dtype: str, seed: int = 0) -> npt.NDArray[Any]:
+    """Floating-point numbers of so different sizes that the order of their sums shows in the last bits."""
+    rng = np.random.default_rng(seed)
+    return np.ldexp(rng.normal(size=shape), rng.integers(-30, 30, shape)).astype(dtype)
 
 
 def noise_volume(geometry: Geometry, dtype: str = "uint16", seed: int = 0) -> Volume:
