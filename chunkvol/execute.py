@@ -22,7 +22,7 @@ from chunkvol.progress import Progress
 WORKER_BASELINE = 180 * MIB
 """Resident size of a dask.distributed worker process before it works (measured: 150 MiB)."""
 
-__all__ = ["WORKER_BASELINE", "Job", "Runner", "Work", "connected", "preload", "worker_count"]
+__all__ = ["WORKER_BASELINE", "Job", "Runner", "Work", "check_scheduler", "connected", "preload", "worker_count"]
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,25 @@ def worker_count(scheduler: Any, asked: int | None = None) -> int:
     return system.cpu_count()
 
 
+def check_scheduler(scheduler: Any) -> None:
+    """Refuse what is none, before any work.
+
+    Raises
+    ------
+    InputError
+        It is neither a known name, nor an address, nor a client.
+    """
+    if scheduler not in ("threads", "local") and not _is_client(scheduler) and "://" not in str(scheduler):
+        raise InputError(f"unknown scheduler {scheduler!r}: use threads, local, or an address such as tcp://host:8786")
+
+
+def _is_client(scheduler: Any) -> bool:
+    return hasattr(scheduler, "submit") and hasattr(scheduler, "scheduler_info")
+
+
 def preload(scheduler: Any) -> None:
     """Import what running needs, so that a plan measures it."""
+    check_scheduler(scheduler)
     if scheduler == "threads":
         import dask.threaded  # noqa: F401  # imported for its size
     else:
@@ -93,9 +110,10 @@ def connected(scheduler: Any, workers: int) -> Iterator[Runner]:
     InputError
         For an unknown scheduler, an address that does not answer, or when dask.distributed is not installed.
     """
+    check_scheduler(scheduler)
     if scheduler == "threads":
         yield _on_threads
-    elif hasattr(scheduler, "submit") and hasattr(scheduler, "scheduler_info"):
+    elif _is_client(scheduler):
         yield _OnClient(scheduler)
     else:
         with _client(scheduler, workers) as client:
@@ -170,8 +188,6 @@ def _client(scheduler: Any, workers: int) -> Iterator[Any]:
         ):
             yield client
         return
-    if "://" not in str(scheduler):
-        raise InputError(f"unknown scheduler {scheduler!r}: use threads, local, or an address such as tcp://host:8786")
     try:
         client = distributed.Client(scheduler, timeout=10)
     except (OSError, TimeoutError, ValueError) as error:

@@ -13,6 +13,8 @@ import click
 from chunkvol.cli.params import BYTES, FACTORS
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
+from chunkvol.execute import check_scheduler
+from chunkvol.formats import format_for_writing
 from chunkvol.formats.ome_zarr.layout import CODECS
 from chunkvol.kernels import REDUCERS
 from chunkvol.memory import format_bytes
@@ -61,7 +63,7 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--scheduler", default="threads", show_default=True, help="threads, local, or tcp://HOST:PORT."),
         click.option("--dry-run", is_flag=True, help="Print the plan and write nothing."),
         click.option("--json", "as_json", is_flag=True, help="Print results as JSON."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, no notes."),
     ]
     for option in reversed(options):
         option(verb)
@@ -77,8 +79,11 @@ def _write(run: _Run, make: Callable[[Progress], Volume], **options: Any) -> Non
     """Open, plan, and unless it is a dry run, write and report."""
     given = {name: value for name, value in options.items() if value is not None}
     settings: dict[str, Any] = {"budget": run.memory, "workers": run.workers, "scheduler": run.scheduler}
+    # All that can be refused is, before the headers of a long series are read.
+    format_for_writing(run.output)
+    check_scheduler(run.scheduler)
     if not run.dry_run:
-        check_target([run.output], overwrite=run.overwrite)  # before the headers of a long series are read
+        check_target([run.output], overwrite=run.overwrite)
     progress = progress_for(run.quiet)
     try:
         volume = make(progress)
@@ -91,7 +96,7 @@ def _write(run: _Run, make: Callable[[Progress], Volume], **options: Any) -> Non
         done = write_volume(volume, run.output, overwrite=run.overwrite, progress=progress, **settings, **given)
     finally:
         progress.close()
-    for note in done.plan.notes:
+    for note in () if run.quiet else done.plan.notes:
         click.echo(f"note: {note}", err=True)
     _print_result(done, run)
 
