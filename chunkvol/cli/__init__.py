@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -64,11 +65,16 @@ for _verb in (downsample, ingest, convert, info, phantom):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, never a traceback."""
     _stop_on_signals()
+    _print_any_name()
     system.return_memory_early()
+    code: str | int | None
     try:
         cli.main(args=arguments, prog_name="chunkvol", standalone_mode=False)
         code = 0
     except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
         code = error.exit_code
     except click.ClickException as error:
         _say(error.format_message())
@@ -82,8 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError:
         _say("the system gave no more memory; give a smaller --memory")
         code = 5
-    except BrokenPipeError:
-        code = 0
+    except SystemExit as error:
+        # click leaves by itself after a completion, and when the reader of a pipe has gone away, which is no error.
+        code = error.code if "_CHUNKVOL_COMPLETE" in os.environ else 0
     except Exception as error:
         if os.environ.get("CHUNKVOL_DEBUG"):
             raise
@@ -95,6 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _say(text: str) -> None:
     click.echo(f"chunkvol: {' '.join(text.split())}", err=True)
+
+
+def _print_any_name() -> None:
+    """A file's name need not be text, and must not be what a finished run fails on."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _say_unexpected(error: Exception) -> int:
