@@ -36,12 +36,12 @@ def phantom(output: Path, size: Any, spacing: Any, as_json: bool, quiet: bool, *
     """
     progress = progress_for(quiet)
     progress.stage("slices", size[0], "slices")
-    told = 0
+    counted = 0
 
     def tell(done: int, total: int) -> None:
-        nonlocal told
-        progress.advance(done - told)
-        told = done
+        nonlocal counted
+        progress.advance(done - counted)
+        counted = done
 
     try:
         report = write_phantom(output, size=size[::-1], spacing=spacing[::-1], progress=tell, **options)
@@ -49,4 +49,5 @@ def phantom(output: Path, size: Any, spacing: Any, as_json: bool, quiet: bool, *
         progress.close()
     beads = len(report.beads.names)
     facts = {"output": str(output), "slices": size[0], "bytes": report.bytes, "beads": beads}
-    click.echo(json.dumps(facts) if as_json else f"{output}: {size[0]} slices, {beads} beads in beads.mrk.json")
+    told = f", {beads} beads in beads.mrk.json" if beads else ""
+    click.echo(json.dumps(facts) if as_json else f"{output}: {size[0]} slices{told}")

@@ -82,7 +82,7 @@ def fit_factors(volume: Volume, limit: int) -> Shape:
     item = volume.dtype.itemsize
     for n in range(1, max(volume.shape) + 1):
         factors = tuple(
-            min(size, max(1, round(n * finest / spacing)))
+            min(size, max(1, int(n * finest / spacing + 0.5 + 1e-9)))
             for size, spacing in zip(volume.shape, volume.geometry.spacing, strict=True)
         )
         if voxels([size // f for size, f in zip(volume.shape, factors, strict=True)]) * item <= limit:
