@@ -120,13 +120,18 @@ def _say_unexpected(error: Exception) -> int:
 
 
 def _stop_on_signals() -> None:
-    """Ctrl-C and SIGTERM stop the work once; a second one must not cut the cleaning up short."""
+    """Ctrl-C, SIGTERM and a closed terminal stop the work once; a second one must not cut the cleaning up short.
+
+    What the parent had ignored stays ignored: nohup does so, and a shell for what a script runs in the background.
+    """
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [name for name in names if signal.getsignal(name) is not signal.SIG_IGN]
 
     def stop(number: int, frame: Any) -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in heard:
             signal.signal(name, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in heard:
         with contextlib.suppress(ValueError):  # only the main thread may
             signal.signal(name, stop)
