@@ -1,7 +1,9 @@
 """How fast is each reduction on one core, and on two at once?
 
 Prints one JSON line a case: GB/s of input, on slices that are warm in memory. `--threads 2` runs as many copies of the
-case at the same time, each on its own block.
+case at the same time, each on its own block, and compares with one copy alone. Beside each case, hashing (which leaves
+the interpreter's lock alone) says how many cores were free before and after: where that is not as many as the threads,
+the machine was busy and `valid` is false.
 
     python benchmarks/kernels.py [--only mean] [--threads 1] [--planes 16]
 """
@@ -9,6 +11,7 @@ case at the same time, each on its own block.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -67,7 +70,8 @@ def content(case: Case, planes: int, seed: int) -> Block:
     rng, shape, dtype = np.random.default_rng(seed), (planes, *case.plane), np.dtype(case.dtype)
     if case.content == "labels":
         k, j, i = np.ogrid[: shape[0], : shape[1], : shape[2]]
-        return (np.hypot(np.hypot((k % 128) - 64, (j % 128) - 64), (i % 128) - 64) // 24).astype(dtype)
+        shells: Block = (np.hypot(np.hypot((k % 128) - 64, (j % 128) - 64), (i % 128) - 64) // 24).astype(dtype)
+        return shells
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     limits = np.iinfo(dtype)
@@ -105,14 +109,37 @@ def seconds(runs: list[Callable[[], Any]], repeats: int) -> float:
     return best
 
 
+def free_cores(threads: int) -> float:
+    """How many times faster threads hash than one: as many as there are, where nothing else is at work."""
+    runs = [_hash] * threads
+    return threads * seconds(runs[:1], 2) / seconds(runs, 2)
+
+
+def _hash() -> None:
+    text = bytes(1 << 20)
+    for _ in range(60):
+        hashlib.sha256(text).digest()
+
+
 def results(cases: tuple[Case, ...], threads: int, planes: int, repeats: int) -> Iterator[dict[str, Any]]:
     """One record a case."""
     for case in cases:
         depth = planes * (case.factors[0] if case.factors[0] % 2 else 1) * (256 if case.plane[0] < 100 else 1)
         blocks = [content(case, depth, seed) for seed in range(threads)]
-        took = seconds([runner(case, block) for block in blocks], repeats)
+        runs = [runner(case, block) for block in blocks]
+        before = free_cores(threads)
+        alone, took = seconds(runs[:1], repeats), seconds(runs, repeats)
+        free = (before, free_cores(threads))
         moved = sum(block.nbytes for block in blocks)
-        yield {**asdict(case), "threads": threads, "bytes": moved, "gb_per_s": round(moved / took / 1e9, 3)}
+        yield {
+            **asdict(case),
+            "threads": threads,
+            "bytes": moved,
+            "gb_per_s": round(moved / took / 1e9, 3),
+            "speedup": round(threads * alone / took, 2),
+            "free_cores": [round(cores, 2) for cores in free],
+            "valid": all(0.9 * threads <= cores <= 1.1 * threads for cores in free),
+        }
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from chunkvol.kernels.tiles import (
     SLACK,
     Block,
-    cut,
+    Buffer,
     fold_columns,
     largest_tile,
     result_of,
@@ -48,19 +48,19 @@ def extreme(ufunc: np.ufunc, block: Block, factors: Shape, out: Block | None = N
     result = result_of(block, factors, out)
     k, j, i = result.shape
     column_bytes = factors[2] * block.itemsize
-    buffer = np.empty(math.prod(largest_tile((k, j, i), column_bytes)) * factors[2], block.dtype)
+    buffer = Buffer(math.prod(largest_tile((k, j, i), column_bytes)) * factors[2], block.dtype)
     for tile in tiles((k, j, i), column_bytes):
         fold_block(ufunc, source_of(block, tile, factors), factors, result[tile], buffer)
         settle(result[tile])
     return result
 
 
-def fold_block(ufunc: np.ufunc, source: Block, factors: Shape, out: Block, buffer: Block) -> None:
+def fold_block(ufunc: np.ufunc, source: Block, factors: Shape, out: Block, buffer: Buffer) -> None:
     """Fold the rows of each block, then their columns, into `out`."""
     sets = row_sets(source, factors)
     rows = next(sets)
-    target = cut(buffer, rows.shape)
     for other in sets:
+        target = buffer.shaped(rows.shape)
         ufunc(rows, other, out=target)
         rows = target
     fold_columns(ufunc, rows, factors[2], out)

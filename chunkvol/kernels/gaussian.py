@@ -12,11 +12,11 @@ import numpy as np
 
 from chunkvol.kernels.rounding import to_dtype
 from chunkvol.kernels.sums import check_summable
-from chunkvol.kernels.tiles import SLACK, Block, cut, result_of, tile_bytes
+from chunkvol.kernels.tiles import SLACK, Block, Buffer, result_of, tile_bytes
 from chunkvol.regions import Region, Shape, ceil_div, spans
 
-BAND = 256 << 10
-"""Bytes of the rows that are filtered at once, in float64."""
+BAND = 512 << 10
+"""Bytes of the rows that are filtered at once, in float64; with less, two threads wait for each other (see `TILE`)."""
 
 __all__ = [
     "Filter",
@@ -241,7 +241,7 @@ class _Band:
         self._loaded = np.empty((high, self._across.source))
         self._tall = np.empty((self._step, self._across.source))
         self._padded = np.zeros((self._step, max(self._across.reach, self._across.source - self._across.start)))
-        self._spare = np.empty(self._step * self._across.source)
+        self._spare = Buffer(self._step * self._across.source, np.float64)
         self._done = np.empty((self._step, self._across.outputs))
 
     def filtered(self, plane: Block) -> Iterator[tuple[slice, Block, Block]]:
@@ -251,9 +251,9 @@ class _Band:
             count, needed = rows.stop - rows.start, self._down.needs(rows)
             loaded, tall, done = self._loaded[: needed.stop - needed.start], self._tall[:count], self._done[:count]
             np.copyto(loaded, plane[needed.start - self._start : needed.stop - self._start])
-            filter_rows(loaded, self._down, rows, needed.start, tall, cut(self._spare, tall.shape))
+            filter_rows(loaded, self._down, rows, needed.start, tall, self._spare.shaped(tall.shape))
             # Sums into rows with gaps between them take half as long again, so the margins are added afterwards.
-            padded, spare = self._padded[:count], cut(self._spare, done.shape)
+            padded, spare = self._padded[:count], self._spare.shaped(done.shape)
             np.copyto(padded[:, left : left + self._across.source], tall)
             filter_columns(padded, self._across, done, spare)
             yield slice(rows.start - self._rows.start, rows.stop - self._rows.start), done, spare

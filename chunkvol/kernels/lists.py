@@ -11,8 +11,8 @@ from chunkvol.errors import InputError
 from chunkvol.kernels.tiles import Block
 from chunkvol.regions import Shape, voxels
 
-LISTS = 512 << 10
-"""Bytes of the voxels that are sorted at once."""
+LISTS = 1 << 20
+"""Bytes of the voxels that are sorted at once; with less, two threads wait for each other (see `TILE`)."""
 
 LONGEST_NETWORK = 64
 """Voxels of the largest block for which a sorting network beats numpy's sort or partition."""

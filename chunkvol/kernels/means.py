@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from chunkvol.kernels.rounding import Divider, real_for
+from chunkvol.kernels.rounding import Divider, divides_long, real_for
 from chunkvol.kernels.sums import check_summable, sum_dtype, sums_of_carried, sums_of_voxels
 from chunkvol.kernels.tiles import (
     SLACK,
     Block,
+    Buffer,
     coarse_shape,
-    cut,
     largest_tile,
     product,
     result_of,
@@ -23,10 +23,6 @@ from chunkvol.kernels.tiles import (
     tiles,
 )
 from chunkvol.regions import Shape, voxels
-
-_BUFFERS = 13
-"""Buffers of a tile: four of words and two of interleaved lanes, partial and whole sums, quotients, and four more
-for sums of 32-bit integers that are beyond double precision."""
 
 _WIDEST = 8
 """Bytes of the widest sum."""
@@ -99,7 +95,12 @@ def _chain(block: Block, steps: Sequence[Shape], *, every: bool, out: Block | No
 
 def mean_scratch(shape: Shape, dtype: np.dtype[Any], factors: Shape) -> int:
     """Most bytes that `mean` holds besides block and result."""
-    return _BUFFERS * tile_bytes((factors[2] + 1) * _WIDEST) + SLACK
+    # Floats: rows, and rows loaded. Integers: low, high, spare and loaded words, and lanes side by side.
+    summing = 2 if dtype.kind == "f" else 4 + 2 * (factors[2] % 2)
+    # Two pairs of quotients and remainders where sums are beyond double precision.
+    long = 4 if divides_long(dtype, voxels(factors)) else 0
+    # Whole and partial sums, and real quotients.
+    return (summing + long + 3) * tile_bytes((factors[2] + 1) * _WIDEST) + SLACK
 
 
 def mean_steps_scratch(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Shape]) -> int:
@@ -172,7 +173,7 @@ class MeanLevel:
         tile = largest_tile(self._shape, self._column_bytes)
         make = sums_of_carried if carried else sums_of_voxels
         self._sums = make(source, total, tile, factors[2])
-        self._buffer = np.empty(math.prod(tile), total)
+        self._buffer = Buffer(math.prod(tile), total)
         self._divider = Divider(dtype, count, math.prod(tile))
 
     def run(self, block: Block, out: Block | None, sums: Block | None = None) -> None:
@@ -181,7 +182,7 @@ class MeanLevel:
             for tile in tiles(self._shape, self._column_bytes):
                 source = source_of(block, tile, self._factors)
                 shape = coarse_shape(source.shape, self._factors)
-                total = cut(self._buffer, shape) if sums is None else sums[tile]
+                total = self._buffer.shaped(shape) if sums is None else sums[tile]
                 self._sums.add(source, self._factors, total)
                 if out is not None:
                     self._divider.divide(total, out[tile])

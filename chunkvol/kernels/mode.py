@@ -19,7 +19,7 @@ from chunkvol.kernels.lists import (
     plain,
 )
 from chunkvol.kernels.networks import sort_rows
-from chunkvol.kernels.tiles import SLACK, Block, largest_tile, result_of, settle, source_of, tile_bytes, tiles
+from chunkvol.kernels.tiles import SLACK, Block, Buffer, largest_tile, result_of, settle, source_of, tile_bytes, tiles
 from chunkvol.regions import Shape, spans, voxels
 
 COUNTED = 32 << 10
@@ -43,7 +43,7 @@ def mode(block: Block, factors: Shape, out: Block | None = None) -> Block:
     source, target = plain(block), plain(result)
     k, j, i = target.shape
     size, shape = list_bytes(source.dtype, factors), (k, j, i)
-    buffer = np.empty(math.prod(largest_tile(shape, size, LISTS)) * factors[2], source.dtype)
+    buffer = Buffer(math.prod(largest_tile(shape, size, LISTS)) * factors[2], source.dtype)
     for tile in tiles(shape, size, LISTS):
         _mode_of_tile(source_of(source, tile, factors), factors, target[tile], buffer)
         settle(target[tile])
@@ -60,7 +60,7 @@ def mode_scratch(shape: Shape, dtype: np.dtype[Any], factors: Shape) -> int:
     return lists + keys + results * ((5 + factors[2]) * dtype.itemsize + 24) + counting + SLACK
 
 
-def _mode_of_tile(source: Block, factors: Shape, out: Block, buffer: Block) -> None:
+def _mode_of_tile(source: Block, factors: Shape, out: Block, buffer: Buffer) -> None:
     """Labels are mostly uniform: only blocks with different extremes are sorted or counted."""
     highest = np.empty(out.shape, out.dtype)
     fold_block(np.minimum, source, factors, out, buffer)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chunkvol.kernels.tiles import Block, cut, settle
+from chunkvol.kernels.tiles import Block, Buffer, settle
 
 __all__ = ["Divider", "to_dtype", "to_integer"]
 
@@ -54,7 +54,7 @@ class Divider:
         self._dtype = dtype
         self._voxels = voxels
         self._sign = _lowest(dtype)
-        self._real = np.empty(size, real_for(dtype, voxels))
+        self._real = Buffer(size, real_for(dtype, voxels))
 
     def divide(self, sums: Block, out: Block) -> None:
         """Write the rounded means of `sums` into `out`; `sums` keep their values."""
@@ -62,7 +62,7 @@ class Divider:
             self._divide_floats(sums, out)
             return
         unsigned = out.view(_unsigned(self._dtype))
-        if self._voxels * _largest(self._dtype) < 1 << 52:
+        if not divides_long(self._dtype, self._voxels):
             self._divide_exactly(sums, unsigned)
         else:
             _divide_long(sums, self._voxels, unsigned)
@@ -70,7 +70,7 @@ class Divider:
             np.bitwise_xor(out, self._sign, out=out)
 
     def _divide_floats(self, sums: Block, out: Block) -> None:
-        real = out if self._dtype == sums.dtype else cut(self._real, sums.shape)
+        real = out if self._dtype == sums.dtype else self._real.shaped(sums.shape)
         np.divide(sums, self._voxels, out=real)
         if real is not out:
             np.copyto(out, real, casting="unsafe")
@@ -80,7 +80,7 @@ class Divider:
         # A correctly rounded quotient s / n falls on the right side of (and only where it must, on) every half h: both
         # are real numbers of this type, and |s / n - h| >= 1 / 2n exceeds half a unit in the last place of s / n
         # while s < 2**23 in single and s < 2**52 in double precision.
-        real = cut(self._real, sums.shape)
+        real = self._real.shaped(sums.shape)
         # Signed conversions are vectorised where unsigned ones are not; the sums are far from the sign bit.
         np.copyto(real, sums.view(f"i{sums.itemsize}") if sums.itemsize == real.itemsize else sums)
         np.divide(real, self._voxels, out=real)
@@ -92,6 +92,11 @@ def real_for(dtype: np.dtype[Any], voxels: int) -> np.dtype[Any]:
     """The narrowest floating-point type in which `Divider` divides exactly."""
     single = dtype.kind != "f" and voxels * _largest(dtype) < 1 << 23
     return np.dtype(np.float32 if single else np.float64)
+
+
+def divides_long(dtype: np.dtype[Any], voxels: int) -> bool:
+    """Whether the sums are beyond double precision, so that `Divider` has to divide integers."""
+    return dtype.kind != "f" and voxels * _largest(dtype) >= 1 << 52
 
 
 def _divide_long(sums: Block, voxels: int, out: Block) -> None:

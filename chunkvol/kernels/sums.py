@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import InputError
-from chunkvol.kernels.tiles import Block, cut, fold_columns, row_sets
+from chunkvol.kernels.tiles import Block, Buffer, fold_columns, row_sets
 from chunkvol.regions import ceil_div
 
 __all__ = ["BlockSums", "check_summable", "sum_dtype", "sums_of_carried", "sums_of_voxels"]
@@ -55,7 +55,7 @@ class BlockSums(ABC):
     __slots__ = ("_partial", "_planewise")
 
     def __init__(self, total: np.dtype[Any], size: int, planewise: bool) -> None:
-        self._partial = np.empty(size, total)
+        self._partial = Buffer(size, total)
         self._planewise = planewise
 
     def add(self, source: Block, factors: Sequence[int], total: Block, first: bool = True) -> None:
@@ -67,8 +67,8 @@ class BlockSums(ABC):
         sets = row_sets(source, factors)
         step = min(self._limit, factors[1] if self._planewise else factors[0] * factors[1])
         while group := list(islice(sets, step)):
-            rows, columns = self._add_rows(group, factors[2])
-            target = total if first else cut(self._partial, total.shape)
+            target = total if first else self._partial.shaped(total.shape)
+            rows, columns = self._add_rows(group, factors[2], target)
             fold_columns(np.add, rows, columns, target)
             if not first:
                 np.add(total, target, out=total)
@@ -80,39 +80,39 @@ class BlockSums(ABC):
         """How many rows can be added before a buffer overflows."""
 
     @abstractmethod
-    def _add_rows(self, group: Sequence[Block], factor: int) -> tuple[Block, int]:
-        """The sum of the rows, and how many of its columns make a block."""
+    def _add_rows(self, group: Sequence[Block], factor: int, out: Block) -> tuple[Block, int]:
+        """The sum of the rows, and how many of its columns make a block; `out` itself where they are all added."""
 
 
 class PlainSums(BlockSums):
     """Sums of floats, in float64, and of sums carried from the level before."""
 
-    __slots__ = ("_loaded", "_rows")
+    __slots__ = ("_cast", "_loaded", "_rows")
 
     def __init__(self, dtype: np.dtype[Any], total: np.dtype[Any], tile: tuple[int, int], factor: int) -> None:
         super().__init__(total, math.prod(tile), planewise=total.kind == "f")
         size = math.prod(tile) * factor
-        self._rows = np.empty(size, total)
-        self._loaded = np.empty(size if dtype != total else 0, total)
+        self._rows, self._loaded = Buffer(size, total), Buffer(size, total)
+        self._cast = dtype != total
 
     @property
     def _limit(self) -> int:
         return 1 << 62
 
-    def _add_rows(self, group: Sequence[Block], factor: int) -> tuple[Block, int]:
-        if len(group) == 1 and group[0].dtype == self._rows.dtype:
+    def _add_rows(self, group: Sequence[Block], factor: int, out: Block) -> tuple[Block, int]:
+        if len(group) == 1 and not self._cast:
             return group[0], factor
-        rows = cut(self._rows, group[0].shape)
-        np.copyto(rows, group[0]) if self._loaded.size else np.add(group[0], group[1], out=rows)
-        for other in group[1 if self._loaded.size else 2 :]:
+        rows = self._rows.shaped(group[0].shape)
+        np.copyto(rows, group[0]) if self._cast else np.add(group[0], group[1], out=rows)
+        for other in group[1 if self._cast else 2 :]:
             np.add(rows, self._load(other), out=rows)
         return rows, factor
 
     def _load(self, rows: Block) -> Block:
         # A cast of its own is three times as fast as one inside the addition.
-        if not self._loaded.size:
+        if not self._cast:
             return rows
-        loaded = cut(self._loaded, rows.shape)
+        loaded = self._loaded.shaped(rows.shape)
         np.copyto(loaded, rows)
         return loaded
 
@@ -132,24 +132,25 @@ class LaneSums(BlockSums):
         self._narrow = np.dtype(f"u{dtype.itemsize}")
         self._sign = 1 << (self._bits - 1) if dtype.kind == "i" else 0
         wide, words = np.dtype(f"u{2 * dtype.itemsize}"), tile[0] * ceil_div(tile[1] * factor, 2)
-        self._low, self._high, self._spare, self._loaded = (np.empty(words, wide) for _ in range(4))
-        self._both = np.empty(2 * words if factor % 2 else 0, wide)
+        self._low, self._high, self._spare, self._loaded = (Buffer(words, wide) for _ in range(4))
+        self._both = Buffer(2 * words, wide)
 
     @property
     def _limit(self) -> int:
         return 1 << (self._bits - 1)  # so that a lane can also hold the sum of two
 
-    def _add_rows(self, group: Sequence[Block], factor: int) -> tuple[Block, int]:
+    def _add_rows(self, group: Sequence[Block], factor: int, out: Block) -> tuple[Block, int]:
         low, high = self._add_words(group)
-        spare = cut(self._spare, high.shape)
+        spare = self._spare.shaped(high.shape)
         if factor % 2 == 0:
             # low + high = T - H * (2**b - 1)
             np.multiply(high, (1 << self._bits) - 1, out=spare)
-            np.subtract(low, spare, out=spare)
-            return spare, factor // 2
+            target = out if factor == 2 and out.dtype == spare.dtype else spare
+            np.subtract(low, spare, out=target)
+            return target, factor // 2
         np.left_shift(high, self._bits, out=spare)
         np.subtract(low, spare, out=spare)
-        both = cut(self._both, (*high.shape[:2], 2 * high.shape[2]))
+        both = self._both.shaped((*high.shape[:2], 2 * high.shape[2]))
         both[..., _LOW::2] = spare
         both[..., 1 - _LOW :: 2] = high
         return both, factor
@@ -157,28 +158,29 @@ class LaneSums(BlockSums):
     def _add_words(self, group: Sequence[Block]) -> tuple[Block, Block]:
         """The wrapped sum of the words, and the sum of their high lanes."""
         shape = (*group[0].shape[:2], -(-group[0].shape[2] // 2))
-        low, high, spare, loaded = (cut(b, shape) for b in (self._low, self._high, self._spare, self._loaded))
-        total = self._words(group[0], low)
+        low, high, spare = (buffer.shaped(shape) for buffer in (self._low, self._high, self._spare))
+        total = self._words(group[0], self._low, shape)
         np.right_shift(total, self._bits, out=high)
         for rows in group[1:]:
-            words = self._words(rows, loaded)
+            words = self._words(rows, self._loaded, shape)
             np.add(total, words, out=low)
             np.right_shift(words, self._bits, out=spare)
             np.add(high, spare, out=high)
             total = low
         return total, high
 
-    def _words(self, rows: Block, buffer: Block) -> Block:
+    def _words(self, rows: Block, buffer: Buffer, shape: Sequence[int]) -> Block:
         """The rows two voxels to a word: a view where their memory allows it, else a copy in `buffer`."""
-        narrow = buffer.view(self._narrow)[..., : rows.shape[2]]
+        if not self._sign and _is_words(rows, buffer.dtype.itemsize):
+            return rows.view(buffer.dtype)
+        words = buffer.shaped(shape)
+        narrow = words.view(self._narrow)[..., : rows.shape[2]]
         if self._sign:
             # Flipping the sign bit subtracts the lowest value; each lane needs its own, so addition will not do.
             np.bitwise_xor(rows.view(self._narrow), self._narrow.type(self._sign), out=narrow)
-            return buffer
-        if _is_words(rows, buffer.itemsize):
-            return rows.view(buffer.dtype)
-        np.copyto(narrow, rows)
-        return buffer
+        else:
+            np.copyto(narrow, rows)
+        return words
 
 
 def _is_words(rows: Block, size: int) -> bool:
