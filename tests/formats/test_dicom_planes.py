@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import DamagedError, DecoderError, InputError
-from chunkvol.formats.dicom import DicomPlanes, open_dicom, transfer
+from chunkvol.formats.dicom import DicomPlanes, decoders, open_dicom
 from chunkvol.formats.dicom.layout import keep_stored_bits
 from chunkvol.regions import region_shape, whole
 from chunkvol.sources import Source
@@ -157,7 +157,7 @@ def test_a_frame_cut_short_is_damage_and_names_the_file(tmp_path: Path, syntax: 
 
     write_series(tmp_path, _values("uint16"), oblique(SHAPE), transfer_syntax=syntax, edit=cut)
     planes, _, _ = open_dicom(tmp_path)
-    with pytest.raises(DamagedError, match=r"IM0003\.dcm \(plane 3\): its compressed frame cannot be decoded"):
+    with pytest.raises(DamagedError, match=r"IM0003\.dcm \(plane 3\): its compressed frame "):
         _everything(planes)
 
 
@@ -206,10 +206,10 @@ def test_a_file_that_became_shorter_or_vanished_is_named(tmp_path: Path) -> None
 
 @needs_codecs
 def test_a_missing_decoder_is_told_at_opening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pydicom.pixels.decoders.base as decoders
+    from pydicom.pixels.decoders.base import Decoder
 
     write_series(tmp_path, _values("uint16"), oblique(SHAPE), transfer_syntax=JPEGLSLossless)
-    monkeypatch.setattr(transfer.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(decoders.Decoder, "is_available", property(lambda self: False))
+    monkeypatch.setattr(decoders.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(Decoder, "is_available", property(lambda self: False))
     with pytest.raises(DecoderError, match=r'no decoder for JPEG-LS Lossless .*: pip install "chunkvol\[codecs\]"'):
         open_dicom(tmp_path)

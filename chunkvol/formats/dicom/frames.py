@@ -6,15 +6,18 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from chunkvol.errors import DamagedError, DecoderError
+from chunkvol.formats.dicom.decoders import Decoder
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
-from chunkvol.formats.dicom.transfer import SYNTAXES, Decode
+from chunkvol.formats.dicom.transfer import SYNTAXES
 from chunkvol.sources import Block
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_CODESTREAM = b"\xff\x4f\xff\x51"
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 __all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_frame"]
@@ -71,10 +74,8 @@ def _fragments(file: io.FileIO, at: int, end: int) -> Iterator[bytes]:
 def codestream_facts(frame: bytes) -> CodestreamFacts:
     """Facts of a JPEG, JPEG-LS or JPEG 2000 codestream (T.81 B.2.2, T.87 C.2.2, T.800 A.5.1)."""
     try:
-        if frame[:4] == b"\xff\x4f\xff\x51":
+        if frame[:4] == _CODESTREAM:
             return _jpeg_2000_facts(frame, 6)
-        if frame[4:8] == b"jP  ":  # the JP2 file format around the codestream, which some writers leave
-            return _jpeg_2000_facts(frame, frame.index(b"\xff\x4f\xff\x51") + 6)
         return _jpeg_facts(frame)
     except (struct.error, IndexError, ValueError):
         raise DamagedError("its compressed frame has no readable header") from None
@@ -102,8 +103,8 @@ def _jpeg_facts(frame: bytes) -> CodestreamFacts:
     raise ValueError
 
 
-def decode_frame(frame: bytes, layout: PixelLayout, decode: Decode) -> Block:
-    """The pixels of one compressed frame, shape (rows, columns), in the layout's type.
+def decode_frame(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> None:
+    """Fill `out`, shape (rows, columns), of the layout's type and in one piece, with one compressed frame.
 
     Raises
     ------
@@ -111,21 +112,44 @@ def decode_frame(frame: bytes, layout: PixelLayout, decode: Decode) -> Block:
         When the frame is broken, or is not what the header promises.
     """
     if SYNTAXES[layout.transfer_syntax].family == "RLE":
-        pixels = _called(frame, layout, decode, layout.dtype.itemsize).view(layout.dtype)
-        keep_stored_bits(pixels, layout.bits, layout.high_bit)
-        return pixels.reshape(layout.rows, layout.columns)
+        _check_segments(frame, layout.dtype.itemsize)
+        _call(decoder, frame, layout, out)
+        keep_stored_bits(out, layout.bits, layout.high_bit)
+        return
+    frame = _codestream(frame)
     facts = codestream_facts(frame)
     _compare(facts, layout)
-    if not frame[-16:].rstrip(b"\0").endswith(b"\xff\xd9"):  # JPEG 2000 decoders fill in what is missing
+    if not frame[-16:].rstrip(b"\0\xff").endswith(b"\xff\xd9"):  # decoders fill in what is missing
         raise DamagedError("its compressed frame is cut short: the end mark is missing")
     container = 1 if facts.precision <= 8 else 2 if facts.precision <= 16 else 4
-    pixels = _called(frame, layout, decode, container)
-    pixels = pixels.view(f"{'i' if facts.signed else 'u'}{container}")
-    pixels = pixels.view(layout.dtype) if container == layout.dtype.itemsize else pixels.astype(layout.dtype)
+    kind = np.dtype(f"{'i' if facts.signed else 'u'}{container}")
+    direct = kind.itemsize == out.itemsize
+    pixels = out.view(kind) if direct else np.empty(out.shape, kind)
+    _call(decoder, frame, layout, pixels)
+    if not direct:
+        out[...] = pixels
     # A codestream without a sign carries signed values in its own number of bits.
     bits = layout.bits if facts.signed else min(layout.bits, facts.precision)
-    keep_stored_bits(pixels, bits, bits - 1)
-    return pixels.reshape(layout.rows, layout.columns)
+    keep_stored_bits(out, bits, bits - 1)
+
+
+def _check_segments(frame: bytes, itemsize: int) -> None:
+    """One segment a byte of the pixel, in order (PS3.5 section G.5); decoders follow the offsets without looking."""
+    if len(frame) < 64:
+        raise DamagedError("its compressed frame has no readable header")
+    count, *offsets = struct.unpack_from("<16I", frame)
+    starts = [*offsets[:count], len(frame)]
+    if count != itemsize or starts[0] != 64 or any(a >= b for a, b in pairwise(starts)):
+        raise DamagedError(
+            f"its compressed frame has {count} segments that end at {starts[1:]}, "
+            f"expected {itemsize} in ascending order within {len(frame)} bytes"
+        )
+
+
+def _codestream(frame: bytes) -> bytes:
+    """The frame without the JP2 file format around it, which some writers leave (PS3.5 section A.4.4)."""
+    start = frame.find(_CODESTREAM) if frame[4:8] == b"jP  " else 0
+    return frame[max(start, 0) :]
 
 
 def _compare(facts: CodestreamFacts, layout: PixelLayout) -> None:
@@ -137,10 +161,10 @@ def _compare(facts: CodestreamFacts, layout: PixelLayout) -> None:
         )
 
 
-def _called(frame: bytes, layout: PixelLayout, decode: Decode, itemsize: int) -> Block:
+def _call(decoder: Decoder, frame: bytes, layout: PixelLayout, block: Block) -> None:
     try:
-        buffer = decode(frame, layout)
-    except (MemoryError, DecoderError):
+        decoder.decode(frame, layout, block)
+    except (MemoryError, DamagedError, DecoderError):
         raise
     except BaseException as error:
         # Each decoder has its own kinds; those of pylibjpeg-rle are Rust panics, which are not Exceptions.
@@ -148,8 +172,3 @@ def _called(frame: bytes, layout: PixelLayout, decode: Decode, itemsize: int) ->
             raise
         reason = (str(error).splitlines() or [""])[0]
         raise DamagedError(f"its compressed frame cannot be decoded ({type(error).__name__}: {reason})") from error
-    expected = layout.rows * layout.columns * itemsize
-    if len(buffer) != expected:
-        raise DamagedError(f"its compressed frame decodes to {len(buffer)} bytes, expected {expected}")
-    pixels = np.frombuffer(buffer, np.uint8)
-    return pixels if pixels.flags.writeable else pixels.copy()

@@ -14,7 +14,7 @@ from chunkvol.errors import DamagedError, InputError
 from chunkvol.formats.dicom.frames import decode_frame, read_frame
 from chunkvol.formats.dicom.header import Inflater
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
-from chunkvol.formats.dicom.transfer import SYNTAXES, decoder_planes, find_decoder, import_decoder
+from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
 from chunkvol.regions import Region, Shape, region_shape
 from chunkvol.sources import Block, Source
 
@@ -65,14 +65,15 @@ class DicomPlanes(Source):
 
     def preload(self) -> None:
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            import_decoder(self.layout.transfer_syntax)
+            find_decoder(self.layout.transfer_syntax).preload()
 
     def scratch(self, shape: Shape) -> int:
         plane, columns = self.layout.plane_bytes, self.layout.columns
         if self._family == "deflated":
             return plane + 3 * _DEFLATE_BUFFER
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            return 2 * int(self.lengths.max()) + decoder_planes(self.layout.transfer_syntax) * plane
+            held = find_decoder(self.layout.transfer_syntax).pixel_bytes * self.layout.rows * columns
+            return 2 * int(self.lengths.max()) + held + plane  # a plane where rows are cut or `out` has gaps
         return shape[1] * columns * self.dtype.itemsize  # only where rows are cut or `out` has gaps
 
     def read(self, region: Region, out: Block | None = None) -> Block:
@@ -96,8 +97,10 @@ class DicomPlanes(Source):
                 if self._family in ("little endian", "big endian"):
                     self._read_band(fd, k, rows, columns, out)
                 else:
-                    whole = self._inflated(fd, k) if self._family == "deflated" else self._decoded(fd, k)
-                    out[...] = whole[rows, columns]
+                    whole = self._whole(out)
+                    (self._inflate if self._family == "deflated" else self._decode)(fd, k, whole)
+                    if whole is not out:
+                        out[...] = whole[rows, columns]
         except DamagedError as error:
             raise DamagedError(f"{self.path(k)} (plane {k}): {error}; copy or export it again") from error
         except OSError as error:
@@ -115,13 +118,17 @@ class DicomPlanes(Source):
         if not direct:
             out[...] = band[:, columns]
 
-    def _decoded(self, fd: int, k: int) -> Block:
-        frame = read_frame(fd, int(self.offsets[k]), int(self.lengths[k]))
-        return decode_frame(frame, self.layout, find_decoder(self.layout.transfer_syntax))
+    def _whole(self, out: Block) -> Block:
+        """Memory for a whole plane: `out` itself where it is one, in one piece."""
+        size = self.layout.rows, self.layout.columns
+        return out if out.shape == size and out.flags.c_contiguous else np.empty(size, self.dtype)
 
-    def _inflated(self, fd: int, k: int) -> Block:
-        """A plane of a deflated file; never more than its header and its pixels is inflated."""
-        plane = np.empty((self.layout.rows, self.layout.columns), self.dtype)
+    def _decode(self, fd: int, k: int, plane: Block) -> None:
+        frame = read_frame(fd, int(self.offsets[k]), int(self.lengths[k]))
+        decode_frame(frame, self.layout, find_decoder(self.layout.transfer_syntax), plane)
+
+    def _inflate(self, fd: int, k: int, plane: Block) -> None:
+        """Fill a plane from a deflated file; never more than its header and its pixels is inflated."""
         view = plane.data.cast("B")
         assert self.deflated_at is not None  # made so by the series
         stream = Inflater(fd, int(self.deflated_at[k]))
@@ -136,7 +143,6 @@ class DicomPlanes(Source):
             view[done : done + len(piece)] = piece
             done += len(piece)
         keep_stored_bits(plane, self.layout.bits, self.layout.high_bit)
-        return plane
 
 
 def _fill(fd: int, block: Block, offset: int) -> None:

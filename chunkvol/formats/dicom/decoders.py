@@ -1,0 +1,136 @@
+"""Decoders of compressed frames: who turns the bytes of one frame into pixels, and what that costs.
+
+imagecodecs comes first everywhere: it releases the interpreter's lock while it decodes, so that threads add up, and
+it writes into the caller's memory. The others, used where it is absent, do neither.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chunkvol.errors import DamagedError
+from chunkvol.formats.dicom.layout import PixelLayout
+from chunkvol.sources import Block
+
+Decode = Callable[[bytes, PixelLayout, Block], None]
+"""Fill the block, of a plane's shape and in one piece, with one frame's pixels as the frame itself types them."""
+
+__all__ = ["JPEG", "JPEG_2000", "JPEG_LS", "PYDICOM", "RLE", "Decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """One way to decode frames."""
+
+    needs: str
+    """Module that must be installed; after a colon the codec that must be part of its build."""
+    decode: Decode
+    """How it is called."""
+    pixel_bytes: int
+    """Upper bound of the bytes a pixel that it holds besides the frame and the block."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be called."""
+        module, _, codec = self.needs.partition(":")
+        if importlib.util.find_spec(module) is None:
+            return False
+        return not codec or bool(getattr(importlib.import_module(module), codec).available)
+
+    def preload(self) -> None:
+        """Import what it needs."""
+        module, _, codec = self.needs.partition(":")
+        found = importlib.import_module(module)
+        if codec:
+            getattr(found, codec)  # each codec is a library of its own, loaded when it is first asked for
+
+
+def _by_dicomrle(frame: bytes, layout: PixelLayout, block: Block) -> None:
+    import imagecodecs
+
+    filled = imagecodecs.dicomrle_decode(frame, layout.dtype, out=block.data.cast("B"))
+    _expect(len(filled), block)
+
+
+def _by_jpegls(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+    import imagecodecs
+
+    imagecodecs.jpegls_decode(frame, out=block)
+
+
+def _by_jpeg2k(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+    import imagecodecs
+
+    imagecodecs.jpeg2k_decode(frame, numthreads=1, out=block)
+
+
+def _by_jpeg8(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+    import imagecodecs
+
+    imagecodecs.jpeg8_decode(frame, out=block)
+
+
+def _by_rle_plugin(frame: bytes, layout: PixelLayout, block: Block) -> None:
+    decode = importlib.import_module("rle").decode_pixel_data
+    # Each byte of a pixel is a segment; the plugin joins them in the byte order asked for, little by default.
+    options = {"rows": layout.rows, "columns": layout.columns, "bits_allocated": 8 * layout.dtype.itemsize}
+    _copy(decode(frame, version=2, **options), block)
+
+
+def _by_jpegls_plugin(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+    _copy(importlib.import_module("jpeg_ls").decode_from_buffer(frame), block)
+
+
+def _by_openjpeg_plugin(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+    _copy(importlib.import_module("openjpeg").decode_pixel_data(frame, version=2), block)
+
+
+def _by_pydicom(frame: bytes, layout: PixelLayout, block: Block) -> None:
+    from pydicom.encaps import encapsulate
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import UID
+
+    uid = UID(layout.transfer_syntax)
+    options: dict[str, Any] = {
+        "rows": layout.rows,
+        "columns": layout.columns,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": layout.photometric or "MONOCHROME2",
+        "pixel_keyword": "PixelData",
+        "pixel_representation": int(layout.dtype.kind == "i"),
+        "bits_allocated": 8 * layout.dtype.itemsize,
+        "bits_stored": layout.bits,
+        "number_of_frames": 1,
+        "transfer_syntax_uid": uid,
+    }
+    buffer, _ = get_decoder(uid).as_buffer(encapsulate([frame], has_bot=False), index=0, raw=True, **options)
+    _copy(buffer, block)
+
+
+def _copy(buffer: Any, block: Block) -> None:
+    _expect(memoryview(buffer).nbytes, block)
+    block[...] = np.frombuffer(buffer, block.dtype).reshape(block.shape)
+
+
+def _expect(found: int, block: Block) -> None:
+    if found != block.nbytes:
+        raise DamagedError(f"its compressed frame decodes to {found} bytes, expected {block.nbytes}")
+
+
+# Bytes a pixel, the worst of 8 and 16 bit at 4000 x 4000, rounded up with room for a block that differs in type.
+PYDICOM = Decoder("pydicom", _by_pydicom, 20)
+"""The last resort: whatever else is installed and pydicom knows."""
+RLE = (Decoder("imagecodecs:DICOMRLE", _by_dicomrle, 1), Decoder("rle", _by_rle_plugin, 5))
+JPEG_LS = (Decoder("imagecodecs:JPEGLS", _by_jpegls, 3), Decoder("jpeg_ls", _by_jpegls_plugin, 7))
+# OpenJPEG for high throughput too: OpenJPH is twice as fast there, but hangs or crashes on some damaged headers and
+# makes up what is missing where a frame is cut short.
+JPEG_2000 = (Decoder("imagecodecs:JPEG2K", _by_jpeg2k, 7), Decoder("openjpeg", _by_openjpeg_plugin, 9))
+# libjpeg-turbo for lossless too: of the two others in imagecodecs, both slower, one crashes on some damaged headers
+# and one reads past the end of its input. The most is held for frames that are progressive, which none should be.
+JPEG = (Decoder("imagecodecs:JPEG8", _by_jpeg8, 5),)

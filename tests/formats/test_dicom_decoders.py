@@ -1,0 +1,327 @@
+"""Each decoder gives the pixels that were encoded, into the caller's memory, and takes no frame at its word."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from chunkvol.errors import DamagedError
+from chunkvol.formats.dicom import decoders, open_dicom
+from chunkvol.formats.dicom.decoders import PYDICOM, Decoder
+from chunkvol.formats.dicom.frames import decode_frame
+from chunkvol.formats.dicom.layout import PixelLayout
+from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
+from chunkvol.phantom.packbits import rle_frame
+from chunkvol.regions import whole
+from tests.support.series import oblique, write_series
+
+imagecodecs = pytest.importorskip("imagecodecs", reason="tool is missing: imagecodecs")
+
+Encode = Callable[[np.ndarray, int], bytes]
+ROWS, COLUMNS = 37, 53
+RLE_UID, LS_UID, LOSSLESS_UID = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.70"
+J2K_UID, HT_UID = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"
+
+
+def _unsigned(plane: np.ndarray, bits: int) -> np.ndarray:
+    """What a codestream without a sign holds of a plane."""
+    return plane.view(f"u{plane.itemsize}") & ((1 << bits) - 1)
+
+
+ENCODERS: dict[str, Encode] = {
+    RLE_UID: lambda plane, bits: rle_frame(plane),
+    LS_UID: lambda plane, bits: bytes(imagecodecs.jpegls_encode(_unsigned(plane, bits))),
+    LOSSLESS_UID: lambda plane, bits: imagecodecs.jpeg8_encode(
+        _unsigned(plane, bits), lossless=True, predictor=1, bitspersample=bits
+    ),
+    J2K_UID: lambda plane, bits: imagecodecs.jpeg2k_encode(plane, level=0, reversible=True, codecformat="j2k"),
+    HT_UID: lambda plane, bits: imagecodecs.htj2k_encode(plane, reversible=True),
+}
+KINDS = (("uint8", 8), ("uint16", 16), ("uint16", 12), ("int16", 16), ("int16", 12))
+
+
+def _plane(dtype: str, bits: int, seed: int = 3) -> np.ndarray:
+    low = -(1 << (bits - 1)) if np.dtype(dtype).kind == "i" else 0
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(low, low + (1 << bits), (ROWS, COLUMNS))
+    noise[10:20] = low + 1  # runs, which noise alone has none of
+    return noise.astype(dtype)
+
+
+def _layout(uid: str, plane: np.ndarray, bits: int) -> PixelLayout:
+    return PixelLayout(uid, *plane.shape, plane.dtype, bits, bits - 1, "MONOCHROME2")
+
+
+def _decoded(frame: bytes, layout: PixelLayout, decoder: Decoder | None = None) -> np.ndarray:
+    out = np.full((layout.rows, layout.columns), 77, layout.dtype)
+    decode_frame(frame, layout, decoder or find_decoder(layout.transfer_syntax), out)
+    return out
+
+
+def _every_decoder() -> list[tuple[str, Decoder]]:
+    return [(uid, decoder) for uid in ENCODERS for decoder in (*SYNTAXES[uid].decoders, PYDICOM)]
+
+
+@pytest.mark.parametrize(("dtype", "bits"), KINDS)
+@pytest.mark.parametrize(("uid", "decoder"), _every_decoder(), ids=lambda one: getattr(one, "needs", one))
+def test_every_decoder_gives_what_was_encoded(uid: str, decoder: Decoder, dtype: str, bits: int) -> None:
+    if not decoder.installed or (decoder is PYDICOM and not get_decoder(UID(uid)).is_available):
+        pytest.skip("a fallback that is not installed")
+    plane = _plane(dtype, bits)
+    frame = ENCODERS[uid](plane, bits)
+    assert np.array_equal(_decoded(frame, _layout(uid, plane, bits), decoder), plane)
+
+
+@pytest.mark.parametrize("uid", [uid for uid, row in SYNTAXES.items() if row.encapsulated])
+def test_imagecodecs_is_the_first_choice_of_every_compressed_syntax(uid: str) -> None:
+    assert find_decoder(uid).needs.startswith("imagecodecs:")
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int32"])
+def test_pixels_of_32_bits_come_from_run_lengths(dtype: str) -> None:
+    plane = _plane(dtype, 32)
+    assert np.array_equal(_decoded(rle_frame(plane), _layout(RLE_UID, plane, 32)), plane)
+
+
+@pytest.mark.parametrize("predictor", range(1, 8))
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_lossless_jpeg_of_any_predictor_and_precision(predictor: int, bits: int) -> None:
+    plane = _plane("uint16" if bits > 8 else "uint8", bits)
+    frame = imagecodecs.jpeg8_encode(plane, lossless=True, predictor=predictor, bitspersample=bits)
+    assert np.array_equal(_decoded(frame, _layout(LOSSLESS_UID, plane, bits)), plane)
+
+
+@pytest.mark.parametrize("uid", [LS_UID, LOSSLESS_UID, J2K_UID, HT_UID])
+def test_a_frame_of_8_bits_fills_pixels_of_16(uid: str) -> None:
+    small = _plane("uint8", 8)
+    plane = small.astype("uint16")
+    assert np.array_equal(_decoded(ENCODERS[uid](small, 8), _layout(uid, plane, 12)), plane)
+
+
+def test_the_file_format_around_a_jpeg_2000_codestream_is_ignored() -> None:
+    plane = _plane("uint16", 16)
+    frame = imagecodecs.jpeg2k_encode(plane, level=0, reversible=True, codecformat="jp2")
+    assert frame[4:8] == b"jP  "
+    assert np.array_equal(_decoded(frame, _layout(J2K_UID, plane, 16)), plane)
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\xff"])
+def test_padding_after_the_end_mark_is_ignored(padding: bytes) -> None:
+    plane = _plane("uint16", 16)
+    frame = ENCODERS[LOSSLESS_UID](plane, 16) + padding
+    assert np.array_equal(_decoded(frame, _layout(LOSSLESS_UID, plane, 16)), plane)
+
+
+# pydicom's own files of one sample. The reference is what another of its plugins decodes.
+BUNDLED = (
+    "693_J2KI.dcm",
+    "J2K_pixelrep_mismatch.dcm",
+    "JPEG2000.dcm",
+    "JPEGLSNearLossless_08.dcm",
+    "JPEGLSNearLossless_16.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_jp2klossless.dcm",
+    "MR_small_jpeg_ls_lossless.dcm",
+    "rtdose_rle_1frame.dcm",
+)
+
+
+def _bundled(name: str) -> tuple[pydicom.Dataset, np.ndarray]:
+    dataset = pydicom.dcmread(get_testdata_file(name, download=False))
+    dtype = np.dtype(f"{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}")
+    uid, size = str(dataset.file_meta.TransferSyntaxUID), (dataset.Rows, dataset.Columns)
+    layout = PixelLayout(uid, *size, dtype, dataset.BitsStored, dataset.HighBit, dataset.PhotometricInterpretation)
+    frame = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+    return dataset, _decoded(frame, layout)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom tells of faults in its own files
+def test_the_files_of_pydicom_decode_as_pydicom_decodes_them(name: str) -> None:
+    dataset, plane = _bundled(name)
+    if not get_decoder(dataset.file_meta.TransferSyntaxUID).is_available:
+        pytest.skip("tool is missing: a decoder of pydicom's")
+    assert np.array_equal(plane, dataset.pixel_array)
+
+
+@pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPGExtended.dcm"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # as above
+def test_lossy_jpeg_of_12_bits_is_decoded(name: str) -> None:
+    _, plane = _bundled(name)
+    assert (plane[420, 140], plane[230, 120]) == (244, 95)  # as pydicom's tests have it
+
+
+def test_lossy_jpeg_of_8_bits_decodes_like_pillow() -> None:
+    uid = "1.2.840.10008.1.2.4.50"
+    smooth = np.add.outer(np.arange(ROWS), 2 * np.arange(COLUMNS)).astype("uint8")
+    frame = imagecodecs.jpeg8_encode(smooth, level=80)
+    layout = _layout(uid, smooth, 8)
+    plane = _decoded(frame, layout)
+    assert np.abs(plane.astype(int) - smooth).max() < 12
+    if get_decoder(UID(uid)).is_available:
+        assert np.array_equal(plane, _decoded(frame, layout, PYDICOM))
+
+
+def test_compressed_series_of_one_scan_agree(visible: Path) -> None:
+    names = [f"compressed_{code}_001" for code in ("j2k", "jpeg", "jpegls", "rle")]
+    scans = [open_dicom(visible / "mr_transfer_syntaxes" / name)[0] for name in names]
+    volumes = [planes.read(whole(planes.shape)) for planes in scans]
+    assert int(volumes[0].sum(dtype="int64")) == 33304746
+    assert all(np.array_equal(volumes[0], other) for other in volumes[1:])
+
+
+def test_a_whole_plane_is_decoded_into_the_memory_of_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    real = imagecodecs.dicomrle_decode
+
+    def spy(*args: object, out: memoryview) -> object:
+        given.append(np.frombuffer(out, np.uint8))
+        return real(*args, out=out)
+
+    monkeypatch.setattr(imagecodecs, "dicomrle_decode", spy)
+    volume = np.stack([_plane("uint16", 16, seed) for seed in range(3)])
+    write_series(tmp_path, volume, oblique(volume.shape), transfer_syntax=UID(RLE_UID))
+    planes, _, _ = open_dicom(tmp_path)
+    out = np.zeros_like(volume)
+    planes.read(whole(planes.shape), out)
+    assert np.array_equal(out, volume)
+    assert [np.shares_memory(one, out[k]) for k, one in enumerate(given)] == [True] * 3
+    cut = planes.read((slice(0, 1), slice(3, 20), slice(0, COLUMNS)))
+    assert np.array_equal(cut[0], volume[0, 3:20])
+
+
+def test_the_next_decoder_takes_over_where_one_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = decoders.importlib.util.find_spec
+    hidden = {"imagecodecs"}
+    monkeypatch.setattr(decoders.importlib.util, "find_spec", lambda name: None if name in hidden else real(name))
+    if real("rle") is not None:
+        assert find_decoder(RLE_UID).needs == "rle"
+    hidden.add("rle")
+    assert find_decoder(RLE_UID) is PYDICOM
+
+
+def test_a_codec_that_was_not_built_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagecodecs, "DICOMRLE", type("Stub", (), {"available": False}))
+    assert not find_decoder(RLE_UID).needs.startswith("imagecodecs")
+
+
+def test_preload_loads_the_codec_and_no_other() -> None:
+    code = (
+        "import sys\n"
+        "from chunkvol.formats.dicom.transfer import find_decoder\n"
+        f"assert 'imagecodecs' not in sys.modules\nfind_decoder('{LS_UID}').preload()\n"
+        "print(sorted({'imagecodecs._jpegls', 'imagecodecs._jpeg2k', 'pydicom'} & set(sys.modules)))"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == "['imagecodecs._jpegls']"
+
+
+@pytest.mark.parametrize(
+    ("header", "complaint"),
+    [
+        ((2, 64, 1 << 30), "2 segments that end at"),
+        ((2, 64, 64), "2 segments that end at"),
+        ((2, 0, 900), "2 segments that end at"),
+        ((1, 64), "expected 2 in ascending order"),
+        ((4_000_000_000, 64), "expected 2"),
+    ],
+)
+def test_segments_outside_the_frame_are_refused_before_decoding(header: tuple[int, ...], complaint: str) -> None:
+    plane = _plane("uint16", 16)
+    frame = struct.pack("<16I", *header, *[0] * (16 - len(header))) + rle_frame(plane)[64:]
+    with pytest.raises(DamagedError, match=complaint):
+        _decoded(frame, _layout(RLE_UID, plane, 16))
+    with pytest.raises(DamagedError, match="no readable header"):
+        _decoded(frame[:63], _layout(RLE_UID, plane, 16))
+
+
+@pytest.mark.parametrize(("extra", "fault"), [(-1, "decodes to 3921 bytes, expected 3922"), (1, "cannot be decoded")])
+def test_a_segment_too_short_or_too_long_is_damage(extra: int, fault: str) -> None:
+    plane = np.zeros((ROWS, COLUMNS), "uint16")
+    parts = [_segment(ROWS * COLUMNS), _segment(ROWS * COLUMNS + extra)]
+    frame = struct.pack("<16I", 2, 64, 64 + len(parts[0]), *[0] * 13) + b"".join(parts)
+    with pytest.raises(DamagedError, match=fault):
+        _decoded(frame, _layout(RLE_UID, plane, 16))
+
+
+def _segment(count: int) -> bytes:
+    """`count` zeros, literally."""
+    runs = [min(128, count - start) for start in range(0, count, 128)]
+    return b"".join(bytes([run - 1]) + bytes(run) for run in runs)
+
+
+@pytest.mark.parametrize("uid", [LS_UID, J2K_UID, HT_UID])
+def test_a_frame_that_lacks_its_second_half_is_damage_in_spite_of_its_end_mark(uid: str) -> None:
+    plane = _plane("uint16", 16)
+    frame = ENCODERS[uid](plane, 16)
+    with pytest.raises(DamagedError, match="cannot be decoded"):
+        _decoded(frame[: len(frame) // 2] + b"\xff\xd9", _layout(uid, plane, 16))
+
+
+@pytest.mark.parametrize("uid", ENCODERS)
+def test_a_frame_without_its_end_is_damage(uid: str) -> None:
+    plane = _plane("uint16", 16)
+    frame = ENCODERS[uid](plane, 16)
+    with pytest.raises(DamagedError, match=r"cut short|cannot be decoded|decodes to|segments"):
+        _decoded(frame[: len(frame) // 2], _layout(uid, plane, 16))
+
+
+@pytest.mark.parametrize("uid", ENCODERS)
+def test_damaged_frames_never_do_worse_than_an_error_of_ours(uid: str) -> None:
+    plane = _plane("uint16", 16)
+    frame, layout = ENCODERS[uid](plane, 16), _layout(uid, plane, 16)
+    rng = np.random.default_rng(11)
+    refused = 0
+    for _ in range(300):
+        broken = bytearray(frame)
+        # Half of the damage strikes the header, which steers the decoder.
+        for at in rng.integers(0, len(frame) if rng.random() < 0.5 else 120, 3):
+            broken[at] ^= 1 << int(rng.integers(8))
+        try:
+            _decoded(bytes(broken), layout)
+        except DamagedError:
+            refused += 1
+    assert refused > 50
+
+
+@pytest.mark.memory
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("uid", ENCODERS)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_read_holds_no_more_than_its_promise(tmp_path: Path, uid: str, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    plane = rng.normal(100, 9, (1500, 1501)).astype(dtype)
+
+    def compress(k: int, dataset: pydicom.Dataset) -> None:
+        dataset.file_meta.TransferSyntaxUID = UID(uid)
+        dataset.PixelData = encapsulate([ENCODERS[uid](plane, 8 * plane.itemsize)])
+        dataset["PixelData"].is_undefined_length = True
+        dataset["PixelData"].VR = "OB"
+
+    write_series(tmp_path, np.stack([plane] * 3), oblique((3, *plane.shape)), edit=compress)
+    code = (
+        "import sys, numpy as np\n"
+        "from chunkvol import system\nfrom chunkvol.formats.dicom import open_dicom\n"
+        "from chunkvol.regions import whole\n"
+        "planes, _, _ = open_dicom(sys.argv[1])\nplanes.preload()\n"
+        "out = np.ones(planes.shape, planes.dtype)\n"
+        "system.reset_peak_memory()\nbefore = system.resident_memory()\n"
+        "planes.read(whole(planes.shape), out)\n"
+        "print(system.peak_memory() - before, planes.scratch(planes.shape))"
+    )
+    child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    held, promised = map(int, child.stdout.split())
+    assert held <= promised + (1 << 20)
