@@ -34,7 +34,7 @@ COMPRESSED = (RLELossless, JPEGLSLossless, JPEG2000Lossless)
 INTEGERS = (("uint8", None), ("uint16", None), ("uint16", 12), ("int16", None), ("int16", 12))
 
 _missing = [name for name in ("rle", "jpeg_ls", "openjpeg") if importlib.util.find_spec(name) is None]
-needs_codecs = pytest.mark.skipif(bool(_missing), reason=f"the codecs extra is incomplete: {_missing} absent")
+needs_codecs = pytest.mark.skipif(bool(_missing), reason=f"the test extra is incomplete: {_missing} absent")
 
 
 def _values(dtype: str, bits: int | None = None, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
