@@ -194,6 +194,19 @@ def test_canonical_storage_is_itks_orientation_lps(make: Any) -> None:
     assert_same_image(canonical(volume), sitk.DICOMOrient(itk_image(volume), "LPS"))
 
 
+@pytest.mark.parametrize("make", [minus_grid, turned_grid], ids=["minus", "turned"])
+def test_ngff_zarr_hands_every_level_to_itk_in_its_place(tmp_path: Path, make: Any) -> None:
+    ngff_zarr = pytest.importorskip("ngff_zarr")
+    levels = chunkvol.ingest(noise_volume(make((40, 50, 570))), tmp_path / "a.ome.zarr").levels
+    images = ngff_zarr.from_ngff_zarr(tmp_path / "a.ome.zarr").images
+    for image, level in zip(images, levels, strict=True):
+        theirs = ngff_zarr.ngff_image_to_itk_image(image)
+        direction = tuple(map(tuple, np.array(theirs.direction)[:, ::-1]))
+        grid = Geometry(tuple(theirs.size)[::-1], tuple(theirs.origin), tuple(theirs.spacing)[::-1], direction)
+        assert_same_place(grid, level.geometry)
+        np.testing.assert_array_equal(np.asarray(theirs.data), level.read())
+
+
 # -------------------------------------------------------------------------------------------------------- series
 
 
