@@ -11,7 +11,7 @@ from chunkvol.regions import Shape
 COARSEST = 256
 """Levels are added until the longest side has at most this many voxels."""
 
-__all__ = ["COARSEST", "level_factors", "steps_between", "steps_to"]
+__all__ = ["COARSEST", "level_factors", "reduction_step", "steps_between", "steps_to"]
 
 
 def level_factors(geometry: Geometry, coarsest: int = COARSEST) -> tuple[Shape, ...]:
@@ -50,3 +50,8 @@ def steps_to(geometry: Geometry, factors: Shape) -> tuple[Shape, ...]:
     if factors in levels:
         return steps_between(levels[: levels.index(factors) + 1])
     return (factors,)
+
+
+def reduction_step(factors: Shape, method: str) -> str:
+    """How a history tells of a reduction: the same for a level as for the downsampling that equals it."""
+    return f"downsample {','.join(map(str, factors))} (k,j,i) {method}"

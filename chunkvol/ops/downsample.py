@@ -11,7 +11,7 @@ import numpy as np
 
 from chunkvol import kernels
 from chunkvol.errors import InputError
-from chunkvol.pyramid import steps_to
+from chunkvol.pyramid import reduction_step, steps_to
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
 from chunkvol.sources import Block, Source
 from chunkvol.volume import Volume
@@ -45,8 +45,7 @@ def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: s
     steps = steps_to(volume.geometry, wanted) if row.nested else (wanted,)
     source = ReducedSource(volume.source, wanted, method, steps)
     geometry = volume.geometry.coarsened(wanted, row.anchor)
-    text = f"downsample {','.join(map(str, wanted))} (k,j,i) {method}"
-    return Volume(source, geometry, volume.metadata.with_step(text))
+    return Volume(source, geometry, volume.metadata.with_step(reduction_step(wanted, method)))
 
 
 def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:

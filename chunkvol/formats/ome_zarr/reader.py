@@ -15,6 +15,7 @@ from chunkvol.errors import DamagedError, FormatError
 from chunkvol.formats.ome_zarr.attributes import Level, image_from_attributes
 from chunkvol.formats.ome_zarr.shards import Chunks, ShardedSource
 from chunkvol.metadata import Metadata
+from chunkvol.pyramid import reduction_step
 from chunkvol.regions import Region, Shape
 from chunkvol.sources import Block, Source, deliver
 from chunkvol.volume import Volume
@@ -57,8 +58,18 @@ def open_store(path: Path) -> Volume:
     metadata = image.metadata
     if not metadata.source:
         metadata = replace(metadata, source=print_of_store)
-    finest, *rest = (_level_volume(path, level, arrays[level.path], metadata, print_of_store) for level in image.levels)
+    finest, *rest = (
+        _level_volume(path, level, arrays[level.path], _of_level(metadata, level, image.method), print_of_store)
+        for level in image.levels
+    )
     return replace(finest, coarser=tuple(rest))
+
+
+def _of_level(metadata: Metadata, level: Level, method: str) -> Metadata:
+    """The metadata with the step that made a coarser level, where the store says which."""
+    if max(level.factors) <= 1:
+        return metadata
+    return metadata.with_step(reduction_step(level.factors, method))
 
 
 def _json(path: Path, store: Path) -> dict[str, Any]:
