@@ -114,6 +114,7 @@ def mean_cascade_scratch(shape: Shape, dtype: np.dtype[Any], steps: Sequence[Sha
 
     The sums are about a quarter of a block of 16-bit voxels that is halved along all axes.
     """
+    check_summable("mean", dtype)
     sums, results = _level_bytes(shape, dtype, steps)
     return _largest_pair(sums[:-1]) + _largest_pair(results) + _steps_work(shape, dtype, steps)
 
