@@ -18,8 +18,8 @@ TILE = 512 << 10
 """Bytes of one temporary buffer, of which a reduction holds five or six.
 
 One thread is as fast with 128 KiB, but two then take turns: operations of 5 us are too short for the interpreter's
-lock to change hands meanwhile. Two threads against one, mean of uint16 by 2 x 2 x 2: 0.96 at 128 KiB, 1.4 at 256,
-1.8 at 512.
+lock to change hands meanwhile. Two threads against one, mean of uint16 by 2 x 2 x 2: 0.96 at 128 KiB and 1.4 at 256
+(one run each), 1.4 to 1.7 at 512 (three runs).
 """
 
 SLACK = 256 << 10
