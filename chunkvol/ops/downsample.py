@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,13 @@ def fit_factors(volume: Volume, limit: int) -> Shape:
     InputError
         Not even a single voxel fits.
     """
-    finest = min(volume.geometry.spacing)
+    axes = list(zip(volume.shape, volume.geometry.spacing, strict=True))
+    long = [(size, spacing) for size, spacing in axes if size > 1]
+    finest = min((spacing for _, spacing in long), default=1.0)
+    reach = max((size * spacing for size, spacing in long), default=1.0)
     item = volume.dtype.itemsize
-    for n in range(1, max(volume.shape) + 1):
-        factors = tuple(
-            min(size, max(1, int(n * finest / spacing + 0.5 + 1e-9)))
-            for size, spacing in zip(volume.shape, volume.geometry.spacing, strict=True)
-        )
+    for n in range(1, ceil(reach / finest) + 1):
+        factors = tuple(min(size, max(1, int(n * finest / spacing + 0.5 + 1e-9))) for size, spacing in axes)
         if voxels([size // f for size, f in zip(volume.shape, factors, strict=True)]) * item <= limit:
             return factors[0], factors[1], factors[2]
     raise InputError(f"no whole factors make {volume.shape[::-1]} voxels (x, y, z) fit {limit} bytes")
