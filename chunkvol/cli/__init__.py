@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from chunkvol import system
 from chunkvol._version import __version__
 from chunkvol.cli.look import info
 from chunkvol.cli.make import phantom
@@ -66,7 +65,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, never a traceback."""
     _stop_on_signals()
     _print_any_name()
-    system.return_memory_early()
     code: str | int | None
     try:
         cli.main(args=arguments, prog_name="chunkvol", standalone_mode=False)

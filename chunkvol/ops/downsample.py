@@ -156,9 +156,12 @@ class ReducedSource(Source):
         block = np.empty(region_shape(region), self.dtype) if out is None else out
         if self.method == "gaussian":
             self._smooth(region, block)
+        elif self._skips_planes:
+            self._pick(region, block)
+        elif self._by_plane:
+            self._run(region, block)
         else:
-            for part, place in self._parts(region):
-                self._reduce(part, block[place])
+            self._reduce(region, block)
         return block
 
     # ------------------------------------------------------------------------------------------- block methods
@@ -192,26 +195,36 @@ class ReducedSource(Source):
         rows = max(1, _STEP_BYTES // (row * deep * planes), self.source.grain[1] // self.factors[1])
         return min(planes, shape[0]), min(rows, shape[1])
 
-    def _reduce(self, part: Region, out: Block) -> None:
-        fine = scaled(part, self.factors)
-        if self._skips_planes:
-            first = [slice(k * self.factors[0], k * self.factors[0] + 1) for k in range(part[0].start, part[0].stop)]
-            for n, plane in enumerate(first):
-                block = self.source.read((plane, *fine[1:]))
-                out[n] = block[0, :: self.factors[1], :: self.factors[2]]
-        elif self._by_plane:
-            for n, k in enumerate(range(part[0].start, part[0].stop)):
-                self._running(scaled((slice(k, k + 1), *part[1:]), self.factors), out[n : n + 1])
-        else:
-            kernels.reduce_steps(self.method, self.source.read(fine), self.steps, out=out)
+    def _reduce(self, region: Region, out: Block) -> None:
+        """Blocks of the source, one after the other in the same memory."""
+        held = np.empty(0, self.dtype)
+        for part, place in self._parts(region):
+            fine = scaled(part, self.factors)
+            shape = region_shape(fine)
+            held = held if held.size >= voxels(shape) else np.empty(voxels(shape), self.dtype)
+            block = self.source.read(fine, held[: voxels(shape)].reshape(shape))
+            kernels.reduce_steps(self.method, block, self.steps, out=out[place])
 
-    def _running(self, fine: Region, out: Block) -> None:
-        """One plane of output from planes of the source, of which one is held at a time."""
+    def _pick(self, region: Region, out: Block) -> None:
+        """The first plane of each block, of which the first rows and columns are kept."""
+        for part, place in self._parts(region):
+            _, rows, columns = scaled(part, self.factors)
+            target = out[place]
+            for n, k in enumerate(range(part[0].start, part[0].stop)):
+                first = slice(k * self.factors[0], k * self.factors[0] + 1)
+                plane = self.source.read((first, rows, columns))[0]
+                target[n] = plane[:: self.factors[1], :: self.factors[2]]
+
+    def _run(self, region: Region, out: Block) -> None:
+        """Planes of output from planes of the source, of which one is held at a time."""
+        fine = scaled(region, self.factors)
         reducer = kernels.PlaneReduction(self.method, (out.shape[1], out.shape[2]), self.dtype, self.factors)
         plane = np.empty((1, *region_shape(fine)[1:]), self.dtype)
-        for k in range(fine[0].start, fine[0].stop):
-            reducer.add(self.source.read((slice(k, k + 1), *fine[1:]), plane))
-        reducer.finish(out)
+        for n in range(len(out)):
+            first = fine[0].start + n * self.factors[0]
+            for k in range(first, first + self.factors[0]):
+                reducer.add(self.source.read((slice(k, k + 1), *fine[1:]), plane))
+            reducer.finish(out[n : n + 1])
 
     # ------------------------------------------------------------------------------------------------- gaussian
 
