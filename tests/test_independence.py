@@ -31,10 +31,10 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Volume]:
     import dask.array
 
     folder = tmp_path_factory.mktemp("kinds")
-    grid = oblique_grid((67, 530, 41), spacing=(0.3, 0.3, 0.3))
+    grid = oblique_grid((67, 530, 23), spacing=(0.3, 0.3, 0.3))
     array = np.random.default_rng(9).integers(0, 4096, grid.shape, dtype="u2")
     volume = Volume(array, grid)
-    for name in ("raw.nrrd", "detached.nhdr", "a.ome.zarr"):
+    for name in ("raw.nrrd", "a.ome.zarr"):
         chunkvol.write_volume(volume, folder / name)
     chunkvol.write_volume(volume, folder / "gzip.nrrd", encoding="gzip")
     write_series(folder / "plain", array, grid, order="shuffled")
@@ -42,11 +42,11 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Volume]:
     write_series(folder / "rle", array, grid, order="reversed", transfer_syntax=rle)
     turned = reordered(volume, (1, 0, 2), (True, False, False))
     write_series(folder / "turned", turned.read(), turned.geometry, transfer_syntax=rle)
-    opened = {path.name: chunkvol.open_volume(path) for path in folder.iterdir() if path.suffix != ".raw"}
+    opened = {path.name: chunkvol.open_volume(path) for path in folder.iterdir()}
     opened["turned"] = reordered(opened["turned"], (1, 0, 2), (False, True, False))
     opened["numpy"] = volume
-    opened["dask"] = Volume(dask.array.from_array(array, chunks=(13, 129, 31)), grid)
-    opened["cut"] = Volume(np.pad(array, 3), oblique_grid((73, 536, 47)))[3:-3, 3:-3, 3:-3]
+    opened["dask"] = Volume(dask.array.from_array(array, chunks=(13, 129, 17)), grid)
+    opened["cut"] = Volume(np.pad(array, 3), oblique_grid((73, 536, 29)))[3:-3, 3:-3, 3:-3]
     for name, other in opened.items():
         np.testing.assert_array_equal(other.read(), array, err_msg=name)
     return {name: Volume(other.data, grid, Metadata()) for name, other in opened.items()}
@@ -128,13 +128,22 @@ def test_the_bytes_of_a_pyramid_come_from_the_voxels_alone(
     assert len(set(found.values())) == 1, found
 
 
-@pytest.mark.parametrize("factors", [(2, 2, 2), (4, 4, 4), (3, 3, 3), (2, 3, 2)], ids=str)
-@pytest.mark.parametrize("method", ["mean", "gaussian", "median"])
-def test_sums_of_floats_never_show_the_cut(tmp_path: Path, small_blocks: None, method: str, factors: Shape) -> None:
+SPECIAL = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-45, 3e38, 1.5], "f4")
+
+
+@pytest.mark.parametrize("factors", [(4, 4, 4), (3, 3, 3), (2, 3, 2)], ids=str)
+@pytest.mark.parametrize("values", ["wide", "special"])
+@pytest.mark.parametrize("method", REDUCERS)
+def test_floats_never_show_the_cut_in_a_single_bit(
+    tmp_path: Path, small_blocks: None, method: str, values: str, factors: Shape
+) -> None:
     import dask.array
 
     grid = oblique_grid((21, 67, 45), spacing=(0.3, 0.3, 0.3))
     array = wide_floats(grid.shape, "float32")
+    if values == "special":
+        array[:, ::2] = np.random.default_rng(1).choice(SPECIAL, array[:, ::2].shape)
+        array[:9, :9, :9] = -0.0
     wanted = downsample(Volume(array, grid), factors, method=method).read()
     chunkvol.write_volume(Volume(array, grid), tmp_path / "z.nrrd", encoding="gzip")
     kinds = {
@@ -147,7 +156,7 @@ def test_sums_of_floats_never_show_the_cut(tmp_path: Path, small_blocks: None, m
     for name, volume in kinds.items():
         target = tmp_path / f"{name}.nrrd"
         chunkvol.write_volume(downsample(volume, factors, method=method), target, workers=2)
-        np.testing.assert_array_equal(chunkvol.open_volume(target).read(), wanted, err_msg=name)
+        assert chunkvol.open_volume(target).read().tobytes() == wanted.tobytes(), name
 
 
 def test_a_store_remembers_what_determined_it_and_nothing_else(tmp_path: Path, kinds: dict[str, Volume]) -> None:

@@ -16,6 +16,7 @@ from chunkvol import Geometry, Volume
 from chunkvol.ops.downsample import downsample
 from chunkvol.ops.reorient import canonical, reordered
 from chunkvol.regions import Shape
+from chunkvol.summary import summarise
 from tests.support.grids import GRIDS, grids, minus_grid, noise_volume, oblique_grid, turned_grid
 from tests.support.series import write_series
 
@@ -97,6 +98,16 @@ def test_points_and_indices_are_those_of_itk(grid: Geometry) -> None:
         np.testing.assert_allclose(grid.index_to_world(index), point, rtol=0, atol=1e-12 * scale)
         back = image.TransformPhysicalPointToContinuousIndex(point)[::-1]
         np.testing.assert_allclose(grid.world_to_index(point), back, rtol=0, atol=1e-12 * scale / min(grid.spacing))
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_info_speaks_of_a_volume_as_itk_does(name: str) -> None:
+    volume = noise_volume(GRIDS[name](SHAPE))
+    image, facts = itk_image(volume), summarise(volume, "NRRD")
+    assert tuple(facts["size"]) == image.GetSize()
+    assert tuple(facts["spacing"]) == image.GetSpacing()
+    assert tuple(facts["origin"]) == image.GetOrigin()
+    assert tuple(facts["direction"]) == image.GetDirection()
 
 
 # ------------------------------------------------------------------------------------------------------- shrinking

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import chunkvol
 from chunkvol import Metadata, Rescale, Volume
+from chunkvol.cli import cli
 from chunkvol.errors import BudgetError, FormatError, InputError, OutputError
 from chunkvol.kernels import REDUCERS
 from chunkvol.ops.reorient import canonical
 from chunkvol.progress import Progress
+from chunkvol.summary import summarise, summary_text
 from tests.support.grids import GRIDS, minus_grid, noise_volume, oblique_grid, ramp_values, ramp_volume
 from tests.support.series import oblique, write_series
 
@@ -136,6 +140,29 @@ def test_progress_hears_every_byte(series: Path, tmp_path: Path) -> None:
     assert told.stages[0] == ("writing", 2 * int(np.prod(SHAPE)))
     assert told.done == 2 * int(np.prod(SHAPE))
     assert told.stages[-1] == ("syncing to disk", 0)
+
+
+def test_the_command_line_counts_x_y_z_where_python_counts_k_j_i(tmp_path: Path) -> None:
+    volume = noise_volume(oblique_grid((20, 30, 300), spacing=(0.7, 0.5, 0.3)))
+    chunkvol.write_volume(volume, tmp_path / "a.nrrd")
+    arguments = ["downsample", str(tmp_path / "a.nrrd"), "--factor", "5,3,2", "-o", str(tmp_path / "b.nrrd"), "-q"]
+    result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    small, direct = chunkvol.open_volume(tmp_path / "b.nrrd"), chunkvol.downsample(volume, (2, 3, 5))
+    assert small.geometry.is_close(direct.geometry, 1e-9)
+    np.testing.assert_array_equal(small.read(), direct.read())
+    facts = json.loads(CliRunner().invoke(cli, ["info", str(tmp_path / "b.nrrd"), "--json"]).output)
+    assert facts["size"] == [60, 10, 10]
+    np.testing.assert_allclose(facts["spacing"], [1.5, 1.5, 1.4])
+
+
+def test_a_suggested_factor_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chunkvol.summary.COMFORTABLE", 100_000)
+    volume = noise_volume(oblique_grid((10, 100, 400), spacing=(0.8, 0.4, 0.1)))
+    facts = summarise(volume, "NRRD")
+    assert facts["suggested_factor"] == [6, 2, 1]
+    assert "--factor 6,2,1" in summary_text(facts)
+    assert chunkvol.downsample(volume, (1, 2, 6)).read().nbytes <= 100_000
 
 
 # ------------------------------------------------------------------------------------------------- what is left
