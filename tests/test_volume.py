@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,16 @@ def test_the_ends_of_the_stored_range_are_exact(low: int) -> None:
     array = np.array([low, low + 1, low + 2**32 - 1], dtype).reshape(1, 1, 3)
     real = Volume(array, Geometry(array.shape), Metadata(Rescale(3, -5))).values
     assert real.read().ravel().tolist() == [3 * v - 5 for v in (low, low + 1, low + 2**32 - 1)]
+
+
+def test_real_values_never_wrap_round() -> None:
+    """The range of the file's bits says nothing of voxels that were computed from them."""
+    array = np.full(SHAPE, 60000, "u2")
+    stale = Volume(array, oblique_grid(SHAPE), Metadata(Rescale(1, -1024), stored_range=(0, 4095)))
+    with pytest.raises(InputError, match=r"58976 to 58976 do not fit int16.*leave stored_range out"):
+        stale.values.read()
+    computed = replace(stale, metadata=replace(stale.metadata, stored_range=None))
+    assert computed.values.read().max() == 58976
 
 
 def test_every_level_has_its_real_values(tmp_path: Path) -> None:
