@@ -141,6 +141,8 @@ def ingest(
     **options: Any,
 ) -> Volume:
     """Put a scan with all pyramid levels into an OME-Zarr store and open it; options as in `write_volume`."""
+    if "method" not in format_for_writing(Path(target)).options:
+        raise InputError(f"ingest writes an OME-Zarr store; {target} does not end in .ome.zarr")
     volume = source if isinstance(source, Volume) else open_volume(source, progress=progress)
     if canonical:
         volume = in_canonical_order(volume)
@@ -156,6 +158,9 @@ def _prepare(
     scheduler: Any,
     options: dict[str, Any],
 ) -> Job:
+    if not isinstance(volume, Volume):
+        found = type(volume).__name__
+        raise InputError(f"a Volume is written, not {found}: give an array its place, Volume(array, geometry)")
     row = format_for_writing(target)
     _check_options(row, options)
     execute.preload(scheduler)

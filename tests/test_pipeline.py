@@ -249,6 +249,15 @@ def test_labels_of_64_bits_make_a_pyramid_by_the_methods_for_labels(volume: Volu
     np.testing.assert_array_equal(opened.read(), labels.read())
 
 
+def test_arrays_without_a_place_and_stores_named_otherwise_are_refused(volume: Volume, tmp_path: Path) -> None:
+    array: Any = volume.array
+    with pytest.raises(InputError, match=r"a Volume is written, not Array.*Volume\(array, geometry\)"):
+        chunkvol.write_volume(array, tmp_path / "a.nrrd")
+    with pytest.raises(InputError, match=r"a\.nrrd does not end in \.ome\.zarr"):
+        chunkvol.ingest(volume, tmp_path / "a.nrrd")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_budget_that_nothing_fits_names_the_smallest(volume: Volume, tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match=r"smallest that fits is --memory (\d+)MiB") as caught:
         chunkvol.write_volume(volume, tmp_path / "a.nrrd", budget="1MiB")
