@@ -7,20 +7,25 @@ same units through dask.distributed; a unit that was cut short is run again, and
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from chunkvol import system
-from chunkvol.errors import InputError, StoppedError
+from chunkvol.errors import InputError, ResourceError, StoppedError
 from chunkvol.memory import MIB, Plan
 from chunkvol.progress import Progress
 
 WORKER_BASELINE = 180 * MIB
 """Resident size of a dask.distributed worker process before it works (measured: 150 MiB)."""
+
+_PATIENCE = 10
+"""Seconds in which a scheduler must answer."""
 
 __all__ = ["WORKER_BASELINE", "Job", "Runner", "Work", "check_scheduler", "connected", "preload", "worker_count"]
 
@@ -125,11 +130,13 @@ def _on_threads(work: Work, progress: Progress) -> None:
 
     progress.stage(work.name, work.total)
     stop = threading.Event()
+    waiting = deque(work.units)
 
-    def task(number: int) -> None:
+    def task(_: int) -> None:
         if stop.is_set():
             raise StoppedError("stopped")
-        progress.advance(work.run(work.job, work.units[number]))
+        # Whoever is free takes the next unit: dask starts independent tasks in an order of its own, last to first.
+        progress.advance(work.run(work.job, waiting.popleft()))
 
     keys = [f"{work.name}-{number:09d}" for number in range(len(work.units))]
     graph = {key: (task, number) for number, key in enumerate(keys)}
@@ -149,17 +156,51 @@ class _OnClient:
     client: Any
 
     def __call__(self, work: Work, progress: Progress) -> None:
-        from distributed import as_completed
+        from distributed import KilledWorker, as_completed
 
         progress.stage(work.name, work.total)
         # The job is a task, not scattered data: it survives the worker that holds it.
         job = self.client.submit(_identity, work.job, pure=False)
-        futures = [self.client.submit(work.run, job, unit, pure=False, retries=3) for unit in work.units]
+        waiting, running = iter(work.units), set[Any]()
+
+        def start() -> list[Any]:
+            units = itertools.islice(waiting, max(0, self._enough() - len(running)))
+            begun = [self.client.submit(work.run, job, unit, pure=False, retries=3) for unit in units]
+            running.update(begun)
+            return begun
+
         try:
-            for future in as_completed(futures):
+            done = as_completed(start())
+            for future in done:
                 progress.advance(future.result())
+                running.discard(future)
+                done.update(start())
+        except KilledWorker as error:
+            raise ResourceError(
+                f"worker after worker died in the stage {work.name!r}, probably for want of memory: give them more, "
+                "fewer threads each, or a smaller --memory"
+            ) from error
+        except CancelledError as error:
+            raise StoppedError("the dask scheduler went away; start it again and run the same command") from error
         finally:
-            self.client.cancel(futures)
+            self._let_finish(running)
+
+    def _enough(self) -> int:
+        """Units to have under way: one at work and one in reserve for each thread."""
+        return max(4, 2 * worker_count(self.client))
+
+    def _let_finish(self, running: set[Any]) -> None:
+        """Wait for units that workers have: nobody may write once the caller starts to clean up, and a unit that has
+        begun cannot be called back."""
+        from distributed import wait
+
+        with contextlib.suppress(CancelledError):
+            while running:
+                with contextlib.suppress(TimeoutError):
+                    wait(running, timeout=1)
+                    return
+                if not any(self.client.processing().values()):
+                    return
 
 
 def _identity(value: Any) -> Any:
@@ -182,14 +223,19 @@ def _client(scheduler: Any, workers: int) -> Iterator[Any]:
     if scheduler == "local":
         with (
             distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else 8787, with a warning where it is taken
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
+            client.run(system.ignore_interrupts)
             yield client
         return
     try:
-        client = distributed.Client(scheduler, timeout=10)
+        client = distributed.Client(scheduler, timeout=_PATIENCE)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(f"no dask scheduler answers at {scheduler}: {error}") from error
     with client:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,13 +20,13 @@ __all__ = [
     "available_memory",
     "cpu_count",
     "free_disk",
+    "ignore_interrupts",
     "opened",
     "peak_memory",
     "pread_into",
     "pwrite",
     "reset_peak_memory",
     "resident_memory",
-    "return_memory_early",
     "sync_file",
     "sync_folder",
     "write_back_soon",
@@ -151,18 +152,11 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def return_memory_early() -> None:
-    """Let the C library give large blocks back to the system as soon as they are freed.
-
-    glibc raises its threshold for that with every large block that is freed, up to 32 MiB; blocks below it then stay
-    with the process (measured: 20 MiB of 150). Other C libraries are left alone.
-    """
-    with contextlib.suppress(OSError, AttributeError, ValueError):
-        import ctypes
-
-        library = ctypes.CDLL("libc.so.6")
-        for option in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-            library.mallopt(option, 1 << 20)
+def ignore_interrupts() -> None:
+    """Leave Ctrl-C to the process that started this one: a terminal sends it to both."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _status(name: str) -> int:
