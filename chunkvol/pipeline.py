@@ -60,7 +60,8 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     """
     source = Path(path)
     try:
-        volume = format_for_reading(source).read(source, progress or Silent())
+        # Absolute, because the workers of a cluster may run in another folder.
+        volume = format_for_reading(source).read(source.absolute(), progress or Silent())
     except PermissionError as error:
         raise InputError(f"{error.filename or source} cannot be read: permission denied") from error
     except OSError as error:
@@ -199,7 +200,7 @@ def _check_options(row: Format, options: dict[str, Any]) -> None:
 def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress) -> Written:
     started = time.monotonic()
     workers = max(phase.workers for phase in job.plan.phases)
-    with execute.connected(scheduler, workers) as runner, staging(target, job.names) as folder:
+    with execute.connected(scheduler, workers) as runner, staging(target.absolute(), job.names) as folder:
         job.run(folder, runner, progress)
         progress.stage("syncing to disk", 0)
     return Written(
