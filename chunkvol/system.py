@@ -215,6 +215,8 @@ def _cgroup_memory() -> int:
 
 
 def _cgroup_cache(stat: Path) -> int:
+    if not stat.exists():
+        return 0
     for line in stat.read_text().splitlines():
         key, _, value = line.partition(" ")
         if key in ("inactive_file", "total_inactive_file"):
