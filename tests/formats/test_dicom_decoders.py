@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,15 @@ def test_a_whole_plane_is_decoded_into_the_memory_of_the_caller(
     assert [np.shares_memory(one, out[k]) for k, one in enumerate(given)] == [True] * 3
     cut = planes.read((slice(0, 1), slice(3, 20), slice(0, COLUMNS)))
     assert np.array_equal(cut[0], volume[0, 3:20])
+
+
+@pytest.mark.parametrize("uid", ENCODERS)
+def test_threads_that_decode_at_once_do_not_disturb_each_other(uid: str) -> None:
+    planes = [_plane("uint16", 16, seed) for seed in range(8)]
+    frames = [ENCODERS[uid](plane, 16) for plane in planes]
+    with ThreadPoolExecutor(4) as pool:
+        decoded = list(pool.map(lambda frame: _decoded(frame, _layout(uid, planes[0], 16)), frames * 5))
+    assert all(np.array_equal(found, planes[n % 8]) for n, found in enumerate(decoded))
 
 
 def test_the_next_decoder_takes_over_where_one_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ class Decoder:
     """Module that must be installed; after a colon the codec that must be part of its build."""
     decode: Decode
     """How it is called."""
-    pixel_bytes: int
-    """Upper bound of the bytes a pixel that it holds besides the frame and the block."""
+    pixel_bytes: float
+    """Upper bound of the bytes a pixel that it holds besides the block and two copies of the frame."""
 
     @property
     def installed(self) -> bool:
@@ -123,14 +123,14 @@ def _expect(found: int, block: Block) -> None:
         raise DamagedError(f"its compressed frame decodes to {found} bytes, expected {block.nbytes}")
 
 
-# Bytes a pixel, the worst of 8 and 16 bit at 4000 x 4000, rounded up with room for a block that differs in type.
+# Bytes a pixel: measured at 4000 x 4000, 8 and 16 bit, and rounded up; where a decoder copies its result, 32 bit.
 PYDICOM = Decoder("pydicom", _by_pydicom, 20)
 """The last resort: whatever else is installed and pydicom knows."""
-RLE = (Decoder("imagecodecs:DICOMRLE", _by_dicomrle, 1), Decoder("rle", _by_rle_plugin, 5))
-JPEG_LS = (Decoder("imagecodecs:JPEGLS", _by_jpegls, 3), Decoder("jpeg_ls", _by_jpegls_plugin, 7))
+RLE = (Decoder("imagecodecs:DICOMRLE", _by_dicomrle, 0.1), Decoder("rle", _by_rle_plugin, 8.1))
+JPEG_LS = (Decoder("imagecodecs:JPEGLS", _by_jpegls, 0.1), Decoder("jpeg_ls", _by_jpegls_plugin, 4.1))
 # OpenJPEG for high throughput too: OpenJPH is twice as fast there, but hangs or crashes on some damaged headers and
 # makes up what is missing where a frame is cut short.
-JPEG_2000 = (Decoder("imagecodecs:JPEG2K", _by_jpeg2k, 7), Decoder("openjpeg", _by_openjpeg_plugin, 9))
+JPEG_2000 = (Decoder("imagecodecs:JPEG2K", _by_jpeg2k, 4.5), Decoder("openjpeg", _by_openjpeg_plugin, 8.5))
 # libjpeg-turbo for lossless too: of the two others in imagecodecs, both slower, one crashes on some damaged headers
-# and one reads past the end of its input. The most is held for frames that are progressive, which none should be.
-JPEG = (Decoder("imagecodecs:JPEG8", _by_jpeg8, 5),)
+# and one reads past the end of its input. All that it holds is for progressive frames, which none should be: else 0.1.
+JPEG = (Decoder("imagecodecs:JPEG8", _by_jpeg8, 2.1),)

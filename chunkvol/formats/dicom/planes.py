@@ -73,7 +73,8 @@ class DicomPlanes(Source):
             return plane + 3 * _DEFLATE_BUFFER
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
             held = find_decoder(self.layout.transfer_syntax).pixel_bytes * self.layout.rows * columns
-            return 2 * int(self.lengths.max()) + held + plane  # a plane where rows are cut or `out` has gaps
+            # A plane where rows are cut or `out` has gaps; half of one where a frame has fewer bits than its pixels.
+            return 2 * int(self.lengths.max()) + int(held) + plane + plane // 2
         return shape[1] * columns * self.dtype.itemsize  # only where rows are cut or `out` has gaps
 
     def read(self, region: Region, out: Block | None = None) -> Block:
