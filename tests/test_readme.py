@@ -106,7 +106,7 @@ def test_the_two_commands_to_paste_are_one_line_each_after_their_mark(mark: str)
 
 
 def test_every_verb_is_described() -> None:
-    assert {f"chunkvol {verb}" for verb in cli.commands} <= code_words(section("Commands"))
+    assert {f"chunkvol {verb}" for verb in cli.list_commands(None)} <= code_words(section("Commands"))
 
 
 def test_every_format_and_its_suffixes_are_in_the_table() -> None:

@@ -12,15 +12,13 @@ from typing import Any
 import click
 
 from chunkvol._version import __version__
-from chunkvol.cli.look import info
-from chunkvol.cli.make import phantom
-from chunkvol.cli.write import convert, downsample, ingest
+from chunkvol.cli.verbs import Verbs
 from chunkvol.errors import ChunkvolError, InputError, StoppedError
 
 __all__ = ["cli", "main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="chunkvol")
 def cli() -> None:
     """Volumes larger than memory: downsample, ingest and convert scans without losing their place.
@@ -31,34 +29,6 @@ def cli() -> None:
     Exit codes: 0 ok, 1 unexpected, 2 usage or unreadable input, 3 geometry refused, 4 check failed,
     5 memory or disk, 8 some inputs failed, 75 stopped (can be run again).
     """
-
-
-@cli.command(short_help="Print the line that turns on shell completion.")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print shell code for completion; put it in your start-up file.
-
-    \b
-    Example:
-      chunkvol completion bash >> ~/.bashrc
-    """
-    from click.shell_completion import get_completion_class
-
-    kind = get_completion_class(shell)
-    if kind is not None:
-        click.echo(kind(cli, {}, "chunkvol", "_CHUNKVOL_COMPLETE").source_template % _completion_names())
-
-
-def _completion_names() -> dict[str, str]:
-    return {
-        "complete_func": "_chunkvol_completion",
-        "complete_var": "_CHUNKVOL_COMPLETE",
-        "prog_name": "chunkvol",
-    }
-
-
-for _verb in (downsample, ingest, convert, info, phantom):
-    cli.add_command(_verb)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from chunkvol.summary import summarise, summary_text
 __all__ = ["info"]
 
 
-@click.command(short_help="Say what a scan is, where it lies, and what it would cost to load.")
+@click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: size, spacing, origin, direction as ITK has them.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")

@@ -15,7 +15,7 @@ from chunkvol.phantom import DTYPES, TRANSFER_SYNTAXES, write_phantom
 __all__ = ["phantom"]
 
 
-@click.command(short_help="Make a realistic DICOM series with beads at known places.")
+@click.command()
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--size", type=SIZE, default="512,512,512", show_default=True, help="Voxels along x, y, z.")
 @click.option("--spacing", type=LENGTHS, default="0.02", show_default=True, help="With unit, such as 12.3um; else mm.")

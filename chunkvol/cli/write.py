@@ -115,7 +115,7 @@ def _print_result(done: Written, run: _Run) -> None:
         )
 
 
-@click.command(short_help="Make a scan smaller, in its place.")
+@click.command()
 @_source
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
@@ -156,7 +156,7 @@ def downsample(
     _write(run, make, encoding=encoding, codec=codec, **({"method": pyramid} if store else {}))
 
 
-@click.command(short_help="Put a scan with all pyramid levels into an OME-Zarr store.")
+@click.command()
 @_source
 @click.option("--method", type=click.Choice(PYRAMID_METHODS), default="mean", show_default=True)
 @click.option("--canonical", is_flag=True, help="Store in the order L, P, S where that needs no interpolation.")
@@ -180,7 +180,7 @@ def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | N
     _write(run, make, method=method, codec=codec)
 
 
-@click.command(short_help="Write the same voxels in another format.")
+@click.command()
 @_source
 @click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
 @_encoding

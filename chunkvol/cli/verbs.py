@@ -1,0 +1,41 @@
+"""The verbs by name; each is imported when it is called, so that help and completion are quick."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+VERBS = {
+    "downsample": ("write", "Make a scan smaller, in its place."),
+    "ingest": ("write", "Put a scan with all pyramid levels into an OME-Zarr store."),
+    "convert": ("write", "Write the same voxels in another format."),
+    "info": ("look", "Say what a scan is, where it lies, and what it would cost to load."),
+    "phantom": ("make", "Make a realistic DICOM series with beads at known places."),
+    "completion": ("shell", "Print the line that turns on shell completion."),
+}
+"""Module beside this one, and the line in the list of verbs."""
+
+__all__ = ["VERBS", "Verbs"]
+
+
+class Verbs(click.Group):
+    """A group of the verbs in the table."""
+
+    def list_commands(self, ctx: click.Context | None) -> list[str]:
+        """The names, in the table's order."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
+        """The verb, imported now; None where there is none of this name."""
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"chunkvol.cli.{VERBS[cmd_name][0]}")
+        verb: Any = getattr(module, cmd_name)
+        return verb if isinstance(verb, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
