@@ -12,7 +12,7 @@ from typing import Any
 from harness import ROOT
 
 _PACKAGES = ("numpy", "numcodecs", "zarr", "dask", "scipy", "pydicom", "simpleitk", "tensorstore")
-_DECODERS = ("pyjpegls", "pylibjpeg-openjpeg", "pylibjpeg-rle")
+_DECODERS = ("imagecodecs",)
 
 __all__ = ["commit", "machine"]
 

@@ -81,7 +81,7 @@ def run(job: Shape, source: Path, folder: Path) -> dict[str, Any]:
 def test_the_peak_is_what_was_promised(name: str, series: Any, tmp_path: Path) -> None:
     job = JOBS[name]
     if job.syntax == "rle":
-        pytest.importorskip("pylibjpeg", reason="tool is missing: pylibjpeg")
+        pytest.importorskip("imagecodecs", reason="tool is missing: imagecodecs")
     facts = run(job, series(job.size, job.dtype, job.syntax), tmp_path)
     planned, measured = facts["peak_bytes"], facts["peak_measured"]
     story = f"{name}: planned {format_bytes(planned)}, measured {format_bytes(measured)}"

@@ -96,6 +96,9 @@ def transfer_syntax(name: str, dtype: str, shape: tuple[int, int]) -> TransferSy
         )
     if row.needs:
         _require(row.needs, name)
+    if row.encoder is not None:
+        # OpenJPH 0.26 builds its tables at the first call, and not safely from several threads.
+        row.encoder(np.zeros((64, 64), dtype))
     return row
 
 
