@@ -140,7 +140,7 @@ def test_floats_never_show_the_cut_in_a_single_bit(
     import dask.array
 
     grid = oblique_grid((21, 67, 45), spacing=(0.3, 0.3, 0.3))
-    array = wide_floats(grid.shape, "float32")
+    array = wide_floats(grid.shape, "float64")
     if values == "special":
         array[:, ::2] = np.random.default_rng(1).choice(SPECIAL, array[:, ::2].shape)
         array[:9, :9, :9] = -0.0
