@@ -1,6 +1,6 @@
 """Nothing but the decoder: every frame of a series, on all cores. Arguments: `threads|processes`, folder.
 
-The libraries are those that chunkvol calls; a frame is read from its file, decoded, and dropped.
+The library is the one that chunkvol calls; a frame is read from its file, decoded, and dropped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     """Decode and forget."""
     kind, folder = sys.argv[1:]
     names = files(folder)
-    importlib.import_module(_MODULES[_uid(read_slice(names[0]))])  # once, before processes are forked
+    decode(names[0])  # imports the codec once, before processes are forked
     cores = len(os.sched_getaffinity(0))
     started = time.perf_counter()
     with _POOLS[kind](cores) as pool:
@@ -34,8 +34,7 @@ def main() -> None:
 def decode(path: str) -> int:
     """Decode one file; returns 1."""
     one = read_slice(path)
-    uid = _uid(one)
-    _CALLS[uid](importlib.import_module(_MODULES[uid]), frame(one), one)
+    _CALLS[_uid(one)](importlib.import_module("imagecodecs"), frame(one), one)
     return 1
 
 
@@ -44,21 +43,22 @@ def _uid(one: Slice) -> str:
 
 
 def _rle(module: Any, code: bytes, one: Slice) -> Any:
-    rows, columns, bits = map(one.number, (0x00280010, 0x00280011, 0x00280100))
-    return module.decode_pixel_data(code, version=2, rows=rows, columns=columns, bits_allocated=bits)
+    return module.dicomrle_decode(code, f"u{one.number(0x00280100) // 8}")
 
 
 def _jpeg_ls(module: Any, code: bytes, _one: Slice) -> Any:
-    return module.decode_from_buffer(code)
+    return module.jpegls_decode(code)
 
 
-def _openjpeg(module: Any, code: bytes, _one: Slice) -> Any:
-    return module.decode_pixel_data(code, version=2)
+def _jpeg_2000(module: Any, code: bytes, _one: Slice) -> Any:
+    return module.jpeg2k_decode(code)
 
 
-_RLE, _JLS, _J2K = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
-_MODULES = {_RLE: "rle", _JLS: "jpeg_ls", _J2K: "openjpeg"}
-_CALLS: dict[str, Callable[[Any, bytes, Slice], Any]] = {_RLE: _rle, _JLS: _jpeg_ls, _J2K: _openjpeg}
+_CALLS: dict[str, Callable[[Any, bytes, Slice], Any]] = {
+    "1.2.840.10008.1.2.5": _rle,
+    "1.2.840.10008.1.2.4.80": _jpeg_ls,
+    "1.2.840.10008.1.2.4.90": _jpeg_2000,
+}
 
 
 if __name__ == "__main__":
