@@ -1,7 +1,7 @@
 """One output door: work goes to a hidden sibling folder, is made durable, and is published by renaming.
 
-Nothing stands under the final name before it is whole; an existing output is replaced only at the end; an error or
-Ctrl-C removes the sibling.
+Nothing stands under the final name before it is whole; an existing output is replaced only at the end, or comes back;
+an error or Ctrl-C removes the sibling.
 """
 
 from __future__ import annotations
@@ -58,26 +58,23 @@ def check_disk(folder: Path, needed: int) -> None:
 
 
 @contextlib.contextmanager
-def staging(target: Path, names: Sequence[str]) -> Iterator[Path]:
-    """A fresh hidden folder beside `target`; on a clean exit its `names` are published beside `target`.
+def staging(target: Path, names: Sequence[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """A fresh hidden folder beside `target`; on a clean exit its `names` are published beside `target`, or none is.
 
-    Names are published in order, so that a header comes after its data. Everything else in the folder is scratch.
+    Everything else in the folder is scratch. Without `overwrite`, what has appeared there meanwhile is left alone.
     """
+    folder = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
     try:
-        folder = target.parent / f".{target.name}.partial-{secrets.token_hex(4)}"
-        folder.mkdir()
-    except OSError as error:
-        raise OutputError(f"cannot write beside {target}: {error.strerror}") from error
-    try:
+        _make(folder, target)
         with disk_errors(target):
             yield folder
             for name in names:
                 _sync_tree(folder / name)
-            for name in names:
-                _replace(folder / name, target.parent / name, folder)
+            check_target([target.parent / name for name in names], overwrite=overwrite)
+            _publish(folder, names)
             system.sync_folder(target.parent)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
 
 @contextlib.contextmanager
@@ -93,6 +90,22 @@ def disk_errors(target: Path) -> Iterator[None]:
         raise InputError(f"while writing {target}: {where}{reason}; nothing was kept") from error
 
 
+def _make(folder: Path, target: Path) -> None:
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(f"cannot write beside {target}: {error.strerror}") from error
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder, also when the user is too impatient for that."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _sync_tree(path: Path) -> None:
     if path.is_dir():
         for child in path.iterdir():
@@ -103,12 +116,34 @@ def _sync_tree(path: Path) -> None:
         system.sync_file(fd)
 
 
-def _replace(new: Path, final: Path, folder: Path) -> None:
-    if final.is_dir() and not final.is_symlink():
-        final.rename(folder / f"replaced-{final.name}")  # removed with the folder
-        new.rename(final)
-    elif new.is_dir() and (final.exists() or final.is_symlink()):
-        final.rename(folder / f"replaced-{final.name}")
-        new.rename(final)
-    else:
-        new.replace(final)
+def _publish(folder: Path, names: Sequence[str]) -> None:
+    """Rename all `names` of `folder` to its parent, or none of them.
+
+    A lone file replaces another in one step. In all other cases what stands there is first set aside in `folder`, the
+    header before its data, and comes back when a step fails or is interrupted.
+    """
+    try:
+        for name in reversed(names):
+            new, final = folder / name, folder.parent / name
+            if os.path.lexists(final) and (len(names) > 1 or new.is_dir() or final.is_dir()):
+                final.replace(_aside(folder, name))
+        for name in names:
+            (folder / name).replace(folder.parent / name)
+    except BaseException:
+        if any(os.path.lexists(folder / name) for name in names):
+            for name in names:
+                _withdraw(folder, name)
+        raise
+
+
+def _withdraw(folder: Path, name: str) -> None:
+    """Take back what was published, and put back what was set aside."""
+    new, final, old = folder / name, folder.parent / name, _aside(folder, name)
+    if not os.path.lexists(new):
+        final.replace(new)
+    if os.path.lexists(old):
+        old.replace(final)
+
+
+def _aside(folder: Path, name: str) -> Path:
+    return folder / f"replaced-{name}"

@@ -129,7 +129,7 @@ def write_volume(
     job = _prepare(volume, path, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
-    return _run(job, volume, path, scheduler, progress or Silent())
+    return _run(job, volume, path, scheduler, progress or Silent(), overwrite)
 
 
 def ingest(
@@ -197,10 +197,11 @@ def _check_options(row: Format, options: dict[str, Any]) -> None:
             raise InputError(f"{row.name} has no option {name}; it has {known}")
 
 
-def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress) -> Written:
+def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress, overwrite: bool) -> Written:
     started = time.monotonic()
     workers = max(phase.workers for phase in job.plan.phases)
-    with execute.connected(scheduler, workers) as runner, staging(target.absolute(), job.names) as folder:
+    staged = staging(target.absolute(), job.names, overwrite=overwrite)
+    with execute.connected(scheduler, workers) as runner, staged as folder:
         job.run(folder, runner, progress)
         progress.stage("syncing to disk", 0)
     return Written(
