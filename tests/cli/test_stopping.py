@@ -51,7 +51,7 @@ def place(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def running(
     place: Path, scan: Path, verb: tuple[str, ...], *more: str, preamble: str = SLOW
-) -> Iterator["subprocess.Popen[str]"]:
+) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, once it has begun to write."""
     words = command_line(verb[0], scan, *verb[1:], "-q", *more, preamble=preamble)
     pipe = subprocess.PIPE
@@ -66,7 +66,7 @@ def running(
                 os.killpg(child.pid, signal.SIGKILL)
 
 
-def begun(child: "subprocess.Popen[str]", folder: Path) -> None:
+def begun(child: subprocess.Popen[str], folder: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end and child.poll() is None:
         if any(path.is_file() for path in folder.glob(".*.partial-*/**/*")):
@@ -76,7 +76,7 @@ def begun(child: "subprocess.Popen[str]", folder: Path) -> None:
     raise AssertionError(f"nothing was written: {child.communicate()}")
 
 
-def assert_stopped(child: "subprocess.Popen[str]", place: Path) -> None:
+def assert_stopped(child: subprocess.Popen[str], place: Path) -> None:
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (75, ""), err
     assert err.strip() == "chunkvol: stopped; nothing was left under the final name, and it can be run again"
