@@ -132,6 +132,8 @@ def test_binshrink_gives_the_same_grid_and_the_same_means(
     volume = noise_volume(grid, dtype, seed=data.draw(st.integers(0, 999)))
     if data.draw(st.booleans()):
         volume = Volume(volume.read() % 5, grid)  # few values, many ties
+    elif dtype == "int32":
+        volume = Volume(volume.read() // 2, grid)  # ITK rounds by way of the double: from 2**30 on it wraps round
     factors = data.draw(st.tuples(*[st.integers(1, min(n, 6)) for n in grid.shape]))
     sitk.WriteImage(itk_image(volume), folder / "full.nrrd")
     chunkvol.write_volume(downsample(chunkvol.open_volume(folder / "full.nrrd"), factors), folder / "small.nrrd")
