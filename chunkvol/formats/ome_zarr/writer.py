@@ -51,6 +51,7 @@ class StoreJob:
         if source.staging_bytes:
             progress.stage("unpacking", source.staging_bytes)
             source = source.staged(scratch)
+            progress.advance(self.target.source.staging_bytes)
         target = replace(self.target, source=source, folder=folder)
         for level in range(1, len(target.image.levels)):
             raw = target.scratch(level)
