@@ -25,7 +25,7 @@ Step = TypeVar("Step")
 __all__ = ["Phase", "Plan", "Result", "default_budget", "fit", "format_bytes", "parse_bytes"]
 
 
-def parse_bytes(text: str | int) -> int:
+def parse_bytes(text: str | float) -> int:
     """Bytes of "2GiB", "500 MB", "1.5g" or a plain number.
 
     Raises
@@ -33,8 +33,8 @@ def parse_bytes(text: str | int) -> int:
     InputError
         When the text is not a positive amount of bytes.
     """
-    if isinstance(text, int):
-        return text
+    if not isinstance(text, str):
+        text = repr(int(text))
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*", text)
     if not match or match[2].lower() not in _UNITS:
         raise InputError(f"{text!r} is not an amount of bytes; write it as 2GiB, 500MB or 1500000")

@@ -20,7 +20,7 @@ _DASK_BLOCK = 64 << 20
 __all__ = ["Volume"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Volume:
     """Lazy voxels with their geometry and metadata; immutable, nothing is read until it is asked for.
 
@@ -48,6 +48,8 @@ class Volume:
             raise InputError(
                 f"the array has shape {shape} and the geometry {self.geometry.shape} (k, j, i); they must be the same"
             )
+        if isinstance(self.data, np.ma.MaskedArray):
+            raise InputError("a masked array would lose its mask: give it .filled(value)")
 
     @property
     def shape(self) -> Shape:

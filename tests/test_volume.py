@@ -327,3 +327,15 @@ def test_stores_hold_stored_values_and_say_what_they_mean(tmp_path: Path) -> Non
 def test_whole_regions_and_none_are_the_same() -> None:
     volume = noise_volume(oblique_grid(SHAPE))
     np.testing.assert_array_equal(volume.read(), volume.read(whole(SHAPE)))
+
+
+def test_a_masked_array_is_refused_rather_than_unmasked() -> None:
+    masked = np.ma.masked_equal(np.zeros((2, 3, 4), "u1"), 0)
+    with pytest.raises(InputError, match="filled"):
+        Volume(masked, Geometry((2, 3, 4)))
+
+
+def test_volumes_are_compared_by_identity_and_can_be_keys() -> None:
+    volume = Volume(np.zeros((2, 3, 4), "u1"), Geometry((2, 3, 4)))
+    assert {volume: 1}[volume] == 1
+    assert volume != Volume(volume.data, volume.geometry)
