@@ -34,7 +34,7 @@ class Written:
     seconds: float
     """Wall time, planning excluded."""
     peak_bytes: int
-    """Measured peak memory of the process; 0 where the system does not tell."""
+    """Measured peak memory of the process; 0 where the system does not tell, or other processes did the work."""
     source_bytes: int
     """Bytes of the input that were processed."""
 
@@ -76,7 +76,7 @@ def plan_write(
     volume: Volume,
     target: PathLike,
     *,
-    budget: str | int | None = None,
+    budget: str | float | None = None,
     workers: int | None = None,
     scheduler: Any = "threads",
     **options: Any,
@@ -96,7 +96,7 @@ def write_volume(
     target: PathLike,
     *,
     overwrite: bool = False,
-    budget: str | int | None = None,
+    budget: str | float | None = None,
     workers: int | None = None,
     scheduler: Any = "threads",
     progress: Progress | None = None,
@@ -154,7 +154,7 @@ def ingest(
 def _prepare(
     volume: Volume,
     target: Path,
-    budget: str | int | None,
+    budget: str | float | None,
     workers: int | None,
     scheduler: Any,
     options: dict[str, Any],
@@ -208,6 +208,6 @@ def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progr
         target,
         job.plan,
         time.monotonic() - started,
-        system.peak_memory(),
+        system.peak_memory() if scheduler == "threads" else 0,
         voxels(volume.shape) * volume.dtype.itemsize,
     )

@@ -30,6 +30,12 @@ def _amount(count: float, unit: str) -> str:
     return format_bytes(count) if unit == "B" else f"{count:.0f} {unit}"
 
 
+def _memory(before: str = "") -> str:
+    """What the process holds, after `before`; nothing where the system does not tell."""
+    held = system.resident_memory()
+    return f"{before}{format_bytes(held)}" if held else ""
+
+
 class _Lines:
     """A line when a stage starts, one every few seconds, one when it ends."""
 
@@ -58,7 +64,7 @@ class _Lines:
         left = (self._total - self._done) / rate if rate else 0
         click.echo(
             f"{self._name}: {_amount(self._done, self._unit)} of {_amount(self._total, self._unit)}, "
-            f"{_amount(rate, self._unit)}/s, {left:.0f} s left, memory {format_bytes(system.resident_memory())}",
+            f"{_amount(rate, self._unit)}/s, {left:.0f} s left{_memory(', memory ')}",
             err=True,
         )
 
@@ -111,7 +117,7 @@ class _Bars:
                 advance=amount,
                 text=f"{_amount(self._done, self._unit)} of {_amount(self._total, self._unit)}, "
                 f"{_amount(rate, self._unit)}/s",
-                memory=format_bytes(system.resident_memory()),
+                memory=_memory(),
             )
 
     def say(self, text: str) -> None:

@@ -109,9 +109,10 @@ def _print_result(done: Written, run: _Run) -> None:
         click.echo(json.dumps({**plan.to_json(), **measured}))
     elif not run.quiet:
         size = " x ".join(map(str, plan.result.size))
+        held = f"peak memory {format_bytes(done.peak_bytes)} of " if done.peak_bytes else "memory "
         click.echo(
             f"{done.path}: {size} {plan.result.dtype} in {done.seconds:.1f} s, {format_bytes(rate)}/s read, "
-            f"peak memory {format_bytes(done.peak_bytes)} of {format_bytes(plan.peak_bytes)} planned"
+            f"{held}{format_bytes(plan.peak_bytes)} planned"
         )
 
 
