@@ -232,7 +232,7 @@ def test_the_peak_is_that_of_this_process_in_bytes() -> None:
         "after = system.peak_memory()\n"
         "assert 95 << 20 < after - before < 115 << 20, (before, after)\n"
         "assert system.resident_memory() < before + (20 << 20)\n"
-        "assert abs(after - system._rusage_peak()) < 32 << 20\n"
+        "assert system._rusage_peak() > after - (32 << 20)\n"  # the parent's may be in it
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
