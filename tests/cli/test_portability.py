@@ -18,6 +18,7 @@ for name in ("preadv", "pread", "pwritev", "pwrite", "posix_fadvise", "fdatasync
              "copy_file_range", "posix_fallocate"):
     if hasattr(os, name):
         delattr(os, name)
+os.process_cpu_count = os.cpu_count  # as Python 3.13 itself does where there is no affinity
 sys.modules["resource"] = sys.modules["psutil"] = None
 
 opened, real_open = io.open, os.open
