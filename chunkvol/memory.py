@@ -17,12 +17,15 @@ GIB = 1 << 30
 SLACK = 12 * MIB
 """Kept free in every plan: thread stacks, allocator arenas, small Python objects."""
 
+_LOOSE = 8
+"""One part in so many of what the units hold is lost between the allocator's blocks (measured: up to a tenth)."""
+
 _UNITS = {"": 1, "b": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "t": 10**12}
 _UNITS |= {"tb": 10**12, "kib": 1 << 10, "mib": MIB, "gib": GIB, "tib": 1 << 40}
 
 Step = TypeVar("Step")
 
-__all__ = ["Phase", "Plan", "Result", "default_budget", "fit", "format_bytes", "parse_bytes"]
+__all__ = ["Phase", "Plan", "Result", "default_budget", "fit", "format_bytes", "parse_bytes", "room", "too_small"]
 
 
 def parse_bytes(text: str | float) -> int:
@@ -124,7 +127,8 @@ class Plan:
     @property
     def peak_bytes(self) -> int:
         """The most that the process will hold."""
-        return self.baseline + SLACK + max((phase.memory for phase in self.phases), default=0)
+        held = max((phase.memory for phase in self.phases), default=0)
+        return self.baseline + SLACK + held + held // _LOOSE
 
     @property
     def disk_bytes(self) -> int:
@@ -184,6 +188,11 @@ class Plan:
         )
 
 
+def room(budget: int, baseline: int) -> int:
+    """Bytes that all units may hold together, so that the plan's peak stays within the budget."""
+    return (budget - baseline - SLACK) * _LOOSE // (_LOOSE + 1)
+
+
 def fit(steps: Sequence[Step], cost: Callable[[Step], int], *, workers: int, room: int) -> tuple[int, Step]:
     """Workers and the first of `steps` (largest first) with which `workers * cost(step)` stays within `room`.
 
@@ -205,7 +214,8 @@ def fit(steps: Sequence[Step], cost: Callable[[Step], int], *, workers: int, roo
 
 def too_small(budget: int, error: BudgetError) -> BudgetError:
     """The error for a budget that nothing fits, naming the smallest that would do."""
-    needed = math.ceil((budget + getattr(error, "shortfall", 0)) * 1.02 / MIB)
+    shortfall = getattr(error, "shortfall", 0)
+    needed = math.ceil((budget + shortfall + shortfall // _LOOSE) * 1.02 / MIB)
     return BudgetError(
         f"the memory budget of {format_bytes(budget)} is too small for this work; "
         f"the smallest that fits is --memory {needed}MiB"

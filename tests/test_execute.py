@@ -90,7 +90,7 @@ def case(name: str, folder: Path) -> tuple[Any, Path]:
 def spooled(volume: Volume, target: Path) -> Any:
     """The job with the largest budget that a slab of decoded planes does not fit."""
     for room in range(40 << 20, 0, -(1 << 19)):
-        job = job_of(volume, target, budget=system.resident_memory() + memory.SLACK + room)
+        job = job_of(volume, target, budget=system.resident_memory() + memory.SLACK + room + room // 8)
         if job.target.spool:
             return job
     raise AssertionError("no budget makes it spool")

@@ -128,7 +128,7 @@ def prepare_nrrd(
         real.geometry, source.dtype, real.metadata, encoding, names[0] if len(names) == 2 else None
     )
     try:
-        count, held, cut = _cut(source, encoding, workers, budget - baseline - memory.SLACK)
+        count, held, cut = _cut(source, encoding, workers, memory.room(budget, baseline))
     except BudgetError as error:
         raise memory.too_small(budget, error) from None
     phases = _phases(source, encoding, cut, count, held)

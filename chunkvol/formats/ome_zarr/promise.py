@@ -33,7 +33,7 @@ def fitted(target: StoreTarget, *, workers: int, budget: int, baseline: int) -> 
     BudgetError
         When even the smallest units do not fit; the message names the smallest budget that would do.
     """
-    room = budget - baseline - memory.SLACK
+    room = memory.room(budget, baseline)
     try:
         first, (band, spool) = memory.fit(
             _slab_steps(target), lambda step: _slab_cost(target, *step), workers=workers, room=room
