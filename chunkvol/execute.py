@@ -147,6 +147,7 @@ def _on_threads(work: Work, progress: Progress) -> None:
         # Nobody may write once the caller starts to clean up.
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        system.give_memory_back()
 
 
 @dataclass(frozen=True)

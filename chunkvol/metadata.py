@@ -41,6 +41,8 @@ class Metadata:
     """Smallest and largest integer that the file's bits can hold, when narrower than the data type."""
     source: str = ""
     """Fingerprint of the input."""
+    pyramid: str = ""
+    """The method of the coarser levels: of those that are there, or of those to be made; empty when nobody said."""
     history: tuple[str, ...] = ()
     """The operations that determined the voxels, oldest first."""
     problems: tuple[str, ...] = ()
@@ -53,9 +55,10 @@ class Metadata:
         return replace(self, history=(*self.history, step))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `problems` stays behind."""
+        """Plain JSON values; `problems` stays behind, and `pyramid`, which the store itself says."""
         out = asdict(self)
         out.pop("problems")
+        out.pop("pyramid")
         return out
 
     @classmethod

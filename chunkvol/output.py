@@ -18,7 +18,7 @@ from chunkvol import system
 from chunkvol.errors import DiskError, InputError, OutputError
 from chunkvol.memory import format_bytes
 
-__all__ = ["check_disk", "check_target", "disk_errors", "staging"]
+__all__ = ["check_disk", "check_replaceable", "check_target", "disk_errors", "staging"]
 
 
 def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
@@ -39,6 +39,23 @@ def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
             raise OutputError(f"{name} is a link to nowhere; remove it first")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the output folder {folder} cannot be written; choose another or change its permissions")
+
+
+def check_replaceable(name: Path, kind: str, marker: str) -> None:
+    """Refuse to replace a folder of something else: ours is empty, or holds `marker`, which a file never does.
+
+    Raises
+    ------
+    OutputError
+        A folder bears the output's name and is no older output of this kind.
+    """
+    if not name.is_dir() or name.is_symlink() or not any(name.iterdir()):
+        return
+    if not marker or not (name / marker).is_file():
+        raise OutputError(
+            f"{name} is a folder that holds no finished {kind}; nothing was overwritten: "
+            "remove it, or choose another name"
+        )
 
 
 def check_disk(folder: Path, needed: int) -> None:

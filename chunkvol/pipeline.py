@@ -13,7 +13,7 @@ from chunkvol.execute import Job
 from chunkvol.formats import Format, format_for_reading, format_for_writing
 from chunkvol.memory import Plan
 from chunkvol.ops.reorient import canonical as in_canonical_order
-from chunkvol.output import check_disk, check_target, staging
+from chunkvol.output import check_disk, check_replaceable, check_target, staging
 from chunkvol.progress import Progress, Silent
 from chunkvol.regions import voxels
 from chunkvol.volume import Volume
@@ -126,6 +126,8 @@ def write_volume(
     """
     path = Path(target)
     check_target([path], overwrite=overwrite)
+    row = format_for_writing(path)
+    check_replaceable(path, row.name, row.marker)
     job = _prepare(volume, path, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
@@ -136,7 +138,7 @@ def ingest(
     source: PathLike | Volume,
     target: PathLike,
     *,
-    method: str = "mean",
+    method: str | None = None,
     canonical: bool = False,
     progress: Progress | None = None,
     **options: Any,
@@ -147,7 +149,9 @@ def ingest(
     volume = source if isinstance(source, Volume) else open_volume(source, progress=progress)
     if canonical:
         volume = in_canonical_order(volume)
-    write_volume(volume, target, method=method, progress=progress, **options)
+    if method is not None:
+        options["method"] = method
+    write_volume(volume, target, progress=progress, **options)
     return open_volume(target)
 
 
@@ -170,6 +174,8 @@ def _prepare(
     if row.prepare is None:  # cannot be: format_for_writing returns rows that write
         raise InputError(f"{row.name} is not written")
     count = execute.worker_count(scheduler, workers)
+    if workers is None and scheduler == "threads":
+        count *= row.overlap
     if not (scheduler == "threads" or scheduler == "local"):
         count = 1  # on a cluster the budget is each worker's own
     return row.prepare(
@@ -199,6 +205,8 @@ def _check_options(row: Format, options: dict[str, Any]) -> None:
 
 def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress, overwrite: bool) -> Written:
     started = time.monotonic()
+    if system.peak_memory() > job.plan.peak_bytes:
+        system.reset_peak_memory()  # what the process did before is not this run's
     workers = max(phase.workers for phase in job.plan.phases)
     staged = staging(target.absolute(), job.names, overwrite=overwrite)
     with execute.connected(scheduler, workers) as runner, staged as folder:

@@ -11,7 +11,10 @@ from chunkvol.regions import Shape
 COARSEST = 256
 """Levels are added until the longest side has at most this many voxels."""
 
-__all__ = ["COARSEST", "level_factors", "reduction_step", "steps_between", "steps_to"]
+LARGEST = 512
+"""No level takes more voxels than this along an axis: blocks must fit the rows of a shard."""
+
+__all__ = ["COARSEST", "LARGEST", "level_factors", "reduction_step", "steps_between", "steps_to"]
 
 
 def level_factors(geometry: Geometry, coarsest: int = COARSEST) -> tuple[Shape, ...]:
@@ -23,7 +26,7 @@ def level_factors(geometry: Geometry, coarsest: int = COARSEST) -> tuple[Shape, 
     levels: list[Shape] = [(1, 1, 1)]
     shape, spacing = list(geometry.shape), list(geometry.spacing)
     factors = [1, 1, 1]
-    while max(shape) > coarsest:
+    while max(shape) > coarsest and max(factors) < LARGEST:
         finest = min(s for s, n in zip(spacing, shape, strict=True) if n > 1)
         for axis in range(3):
             # The small tolerance keeps 0.02 and 0.01 from parting by rounding.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.regions import Region, Shape, region_shape, voxels
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, voxels
 
 Block = npt.NDArray[Any]
 """A block of voxels, axes (k, j, i)."""
@@ -258,8 +258,12 @@ class ArraySource(Source):
         return "" if name is None else str(name)
 
     def scratch(self, shape: Shape) -> int:
-        # A dask block is computed whole, with one intermediate of its size; deeper graphs may hold more.
-        return 0 if not hasattr(self.array, "dask") else 3 * voxels(self.grain) * self.dtype.itemsize
+        if not hasattr(self.array, "dask"):
+            return 0
+        # All dask blocks that the region meets are computed whole, then joined; what a deeper graph holds in between
+        # is not known here, and taken to be as much again in double precision.
+        met = [min(n, (ceil_div(s, g) + 1) * g) for n, s, g in zip(self.shape, shape, self.grain, strict=True)]
+        return voxels(met) * (2 * self.dtype.itemsize + 8)
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         part = self.array[region]

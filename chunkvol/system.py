@@ -20,6 +20,7 @@ __all__ = [
     "available_memory",
     "cpu_count",
     "free_disk",
+    "give_memory_back",
     "ignore_interrupts",
     "opened",
     "peak_memory",
@@ -150,6 +151,14 @@ def reset_peak_memory() -> None:
     """Start the peak afresh at the present size, where Linux allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def give_memory_back() -> None:
+    """Return freed memory to the system between two stages; other C libraries than glibc do so or not by themselves."""
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def ignore_interrupts() -> None:

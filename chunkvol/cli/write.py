@@ -72,6 +72,9 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 _source = click.argument("source", type=click.Path(path_type=Path))
 _codec = click.option("--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4).")
+_pyramid = click.option(
+    "--method", type=click.Choice(PYRAMID_METHODS), help="Of OME-Zarr levels (default as in SOURCE, else mean)."
+)
 _encoding = click.option("--encoding", type=click.Choice(["raw", "gzip"]), help="Of NRRD data (default raw).")
 
 
@@ -152,18 +155,16 @@ def downsample(
         factors = factor or fit_factors(volume.values, fit or 1)
         return downsampled(volume, factors, method=method)
 
-    pyramid = method if method in PYRAMID_METHODS else None
-    store = run.output.name.endswith((".ome.zarr", ".zarr"))
-    _write(run, make, encoding=encoding, codec=codec, **({"method": pyramid} if store else {}))
+    _write(run, make, encoding=encoding, codec=codec)
 
 
 @click.command()
 @_source
-@click.option("--method", type=click.Choice(PYRAMID_METHODS), default="mean", show_default=True)
+@_pyramid
 @click.option("--canonical", is_flag=True, help="Store in the order L, P, S where that needs no interpolation.")
 @_codec
 @_run_options
-def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | None) -> None:
+def ingest(run: _Run, source: Path, method: str | None, canonical: bool, codec: str | None) -> None:
     """Write SOURCE at full resolution, with all pyramid levels, in one pass.
 
     \b
@@ -171,7 +172,7 @@ def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | N
       chunkvol ingest dicom/ -o scan.ome.zarr
       chunkvol ingest labels.nrrd --method mode -o labels.ome.zarr --codec zstd
     """
-    if not run.output.name.endswith((".ome.zarr", ".zarr")):
+    if "method" not in format_for_writing(run.output).options:
         raise InputError(f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr")
 
     def make(progress: Progress) -> Volume:
@@ -186,8 +187,9 @@ def ingest(run: _Run, source: Path, method: str, canonical: bool, codec: str | N
 @click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
 @_encoding
 @_codec
+@_pyramid
 @_run_options
-def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: str | None) -> None:
+def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: str | None, method: str | None) -> None:
     """Write SOURCE at full size in the format of the output's suffix.
 
     \b
@@ -200,4 +202,5 @@ def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: st
         lambda progress: open_volume(source, level=level, progress=progress),
         encoding=encoding,
         codec=codec,
+        method=method,
     )

@@ -33,6 +33,10 @@ class Format:
     """Plans the writing of a volume; None where chunkvol only reads."""
     options: frozenset[str] = frozenset()
     """Keyword arguments that `prepare` takes beyond the common ones."""
+    marker: str = ""
+    """A file by which an older output is known where outputs are folders."""
+    overlap: int = 1
+    """Units a processor, where units wait for the disk: measured on slices that are not in the page cache."""
 
 
 def _read_store(path: Path, progress: Progress) -> Volume:
@@ -52,9 +56,15 @@ FORMATS = {
     row.name: row
     for row in (
         Format(
-            "OME-Zarr", (".ome.zarr", ".zarr"), is_store, _read_store, prepare_store, frozenset({"method", "codec"})
+            "OME-Zarr",
+            (".ome.zarr", ".zarr"),
+            is_store,
+            _read_store,
+            prepare_store,
+            frozenset({"method", "codec"}),
+            marker="zarr.json",
         ),
-        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"})),
+        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"}), overlap=2),
         Format("DICOM series", (), is_dicom_folder, _read_dicom),
     )
 }

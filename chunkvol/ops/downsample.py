@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -46,7 +47,17 @@ def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: s
     steps = steps_to(volume.geometry, wanted) if row.nested else (wanted,)
     source = ReducedSource(volume.source, wanted, method, steps)
     geometry = volume.geometry.coarsened(wanted, row.anchor)
-    return Volume(source, geometry, volume.metadata.with_step(reduction_step(wanted, method)))
+    metadata = volume.metadata.with_step(reduction_step(wanted, method))
+    pyramid = method if row.nested else metadata.pyramid
+    problems = (*metadata.problems, *_shortened(factors, wanted))
+    return Volume(source, geometry, replace(metadata, pyramid=pyramid, problems=problems))
+
+
+def _shortened(asked: int | tuple[int, int, int], taken: Shape) -> list[str]:
+    """What became of factors that are longer than their axes."""
+    given = tuple(asked) if isinstance(asked, Iterable) else (asked,) * 3
+    named = zip("zyx", given, taken, strict=True)
+    return [f"factor {a} along {axis} became {t}, the length of that axis" for axis, a, t in named if a != t]
 
 
 def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:
@@ -60,7 +71,9 @@ def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:
 def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
     """Three checked factors in array order, none longer than its axis."""
     given: tuple[Any, ...] = tuple(factors) if isinstance(factors, Iterable) else (factors,) * 3
-    if len(given) != 3 or not all(isinstance(f, int | float | np.number) and f >= 1 and f == int(f) for f in given):
+    if len(given) != 3 or not all(
+        isinstance(f, int | float | np.number) and 1 <= f < math.inf and f == int(f) for f in given
+    ):
         raise InputError(f"factors are one or three whole numbers of at least 1, found {factors!r}")
     if all(f > n for f, n in zip(given, shape, strict=True)):
         raise InputError(
@@ -68,6 +81,10 @@ def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
         )
     k, j, i = (min(int(f), n) for f, n in zip(given, shape, strict=True))
     return k, j, i
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(1 <= value < math.inf) and bool(value == int(value))
 
 
 def fit_factors(volume: Volume, limit: int) -> Shape:

@@ -82,6 +82,15 @@ class ReorderedSource(Source):
         return self.source.whole_planes and self.axes[0] != 0
 
     @property
+    def leftover(self) -> Shape:
+        k, j, i = (self.source.leftover[a] for a in self.axes)
+        return k, j, i
+
+    @property
+    def prefers_deep(self) -> bool:
+        return self.source.prefers_deep
+
+    @property
     def staging_bytes(self) -> int:
         if self._scattered:
             return voxels(self.shape) * self.dtype.itemsize + self.source.staging_bytes

@@ -222,7 +222,7 @@ def check_step(images: Sequence[Header], positions: Vectors, heights: Vectors) -
         angle = np.degrees(np.arcsin(min(1.0, aside / length)))
         raise GeometryError(
             f"the planes are stacked at a slant of {angle:.2f} degrees ({_mm(aside)} aside in each step of "
-            f"{_mm(length)}): tilted gantry; resample the series upright before"
+            f"{_mm(length)}): tilted gantry, which is not read yet; export the series resampled upright"
         )
 
 

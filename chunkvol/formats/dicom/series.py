@@ -152,6 +152,7 @@ def _planes(images: Sequence[Header], identity: str) -> DicomPlanes:
 
 def _metadata(image: Header, identity: str, problems: tuple[str, ...]) -> Metadata:
     unit = image.rescale_type or ("HU" if image.modality == "CT" and image.slope is not None else "")
+    unit = "" if unit == "US" else unit  # PS3.3 C.11.1.1.2: unspecified
     extra = {
         "series_uid": image.series,
         "study_uid": image.study,
@@ -188,6 +189,8 @@ def _oddities(images: Sequence[Header], positions: Vector, geometry: Geometry) -
             f"planes lie up to {distance.max():.2g} mm off an even grid of {step:.6g} mm "
             f"(plane {worst}, {file_name(images[worst])})"
         )
+    if images[0].photometric == "MONOCHROME1":
+        out.append("MONOCHROME1: small values are bright; they are kept as stored, viewers of DICOM show them inverted")
     stated = (("SliceThickness", images[0].slice_thickness), ("SpacingBetweenSlices", images[0].spacing_between))
     for keyword, value in stated:
         if value is not None and abs(value - step) > 0.01 * step:

@@ -225,7 +225,7 @@ def _needed(header: NrrdHeader, name: str) -> str:
 def metadata_from_header(
     header: NrrdHeader, identity: str, *, assumed: bool = False, problems: Iterable[str] = ()
 ) -> Metadata:
-    """What the key/value pairs say; those that are not ours are kept in `extra`."""
+    """What our own key/value pairs say; those of others are left behind, since they may name a patient."""
     ours = {key.removeprefix("chunkvol_"): text for key, text in header.keys.items() if key.startswith("chunkvol_")}
     history = ours.get("history", "")
     return Metadata(
@@ -234,7 +234,6 @@ def metadata_from_header(
         source=ours.get("source", identity),
         history=tuple(history.split("; ")) if history else (),
         problems=tuple(problems),
-        extra={key: text for key, text in header.keys.items() if not key.startswith("chunkvol_")},
     )
 
 

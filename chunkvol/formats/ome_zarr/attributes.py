@@ -71,6 +71,8 @@ class Image:
     """Rescale and provenance."""
     method: str
     """How the coarser levels were made, or empty."""
+    complete: bool = True
+    """True where the store says that chunks are written even when they are empty."""
 
 
 def group_json(image: Image, version: str) -> dict[str, Any]:
@@ -209,7 +211,8 @@ def _own_image(own: dict[str, Any], shapes: Any, where: str) -> Image:
             )
             for entry in own["levels"]
         )
-        image = Image(levels, Metadata.from_json(own["metadata"]), str(own["method"]))
+        complete = own.get("empty_chunks") == "written"
+        image = Image(levels, Metadata.from_json(own["metadata"]), str(own["method"]), complete)
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"the chunkvol attribute of {where} is damaged: {error!r}") from error
     for level in image.levels:
@@ -242,7 +245,7 @@ def _foreign_image(multiscale: dict[str, Any], shapes: Any, where: str) -> Image
     if not stated:
         problems.append("the store states no orientation: axes x, y, z are taken as L, P, S")
     metadata = Metadata(assumed=not stated or any(map(math.isnan, unit)), problems=tuple(problems))
-    return Image(levels, metadata, str(multiscale.get("type", "")))
+    return Image(levels, metadata, str(multiscale.get("type", "")), complete=False)
 
 
 def _direction(axes: Sequence[dict[str, Any]]) -> tuple[Matrix, bool]:

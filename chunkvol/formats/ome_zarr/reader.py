@@ -55,11 +55,13 @@ def open_store(path: Path) -> Volume:
     attributes = group.get("attributes")
     image = image_from_attributes(attributes if isinstance(attributes, dict) else {}, shape, str(path))
     print_of_store = hashlib.sha256(json.dumps(group, sort_keys=True).encode()).hexdigest()
-    metadata = image.metadata
-    if not metadata.source:
-        metadata = replace(metadata, source=print_of_store)
+    metadata = replace(image.metadata, source=image.metadata.source or print_of_store, pyramid=image.method)
     finest, *rest = (
-        _level_volume(path, level, arrays[level.path], _of_level(metadata, level, image.method), print_of_store)
+        Volume(
+            _source(path / level.path, arrays[level.path], print_of_store, strict=image.complete),
+            level.geometry,
+            _of_level(metadata, level, image.method),
+        )
         for level in image.levels
     )
     return replace(finest, coarser=tuple(rest))
@@ -88,10 +90,10 @@ def _json(path: Path, store: Path) -> dict[str, Any]:
     return data
 
 
-def _level_volume(path: Path, level: Level, array: dict[str, Any], metadata: Metadata, identity: str) -> Volume:
-    own = _sharded(path / level.path, array, identity)
-    source: Source = own if own is not None else _zarr_source(path / level.path, identity)
-    return Volume(source, level.geometry, metadata)
+def _source(folder: Path, array: dict[str, Any], identity: str, *, strict: bool) -> Source:
+    """The array through our reader where every chunk must be there, else through zarr-python."""
+    own = _sharded(folder, array, identity) if strict else None
+    return own if own is not None else _zarr_source(folder, identity)
 
 
 def _sharded(folder: Path, array: dict[str, Any], identity: str) -> ShardedSource | None:
@@ -106,6 +108,7 @@ def _sharded(folder: Path, array: dict[str, Any], identity: str) -> ShardedSourc
             and sharding["configuration"].get("index_location", "end") == "end"
             and names in (["bytes", "blosc", "crc32c"], ["bytes", "crc32c"])
             and inner[0].get("configuration", {}).get("endian", "little") == "little"
+            and [codec["name"] for codec in sharding["configuration"]["index_codecs"]] == ["bytes", "crc32c"]
             and array["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
         )
         if not ours:

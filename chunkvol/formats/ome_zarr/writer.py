@@ -81,7 +81,7 @@ def prepare_store(
     volume: Volume,
     target: Path,
     *,
-    method: str = "mean",
+    method: str | None = None,
     codec: str = "lz4",
     workers: int,
     budget: int,
@@ -97,7 +97,7 @@ def prepare_store(
     target
         The store's final place.
     method
-        A nested method of `REDUCERS`: mean, stride, mode, min or max.
+        A nested method of `REDUCERS`: mean, stride, mode, min or max; when left out the volume's own, else mean.
     codec
         Key of `CODECS`.
     workers, budget, baseline
@@ -112,6 +112,7 @@ def prepare_store(
     BudgetError
         When even the smallest units do not fit; the message names the smallest budget that would do.
     """
+    method = method or volume.metadata.pyramid or "mean"
     _check_options(method, codec)
     source = volume.source
     source.preload()
