@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
-    "advise_soon",
     "available_memory",
     "cpu_count",
     "free_disk",
@@ -82,12 +81,6 @@ def pwrite(fd: int, data: memoryview | bytes, offset: int) -> None:
             with _seek_lock:
                 os.lseek(fd, offset + done, os.SEEK_SET)
                 done += os.write(fd, view[done : done + (1 << 24)])
-
-
-def advise_soon(fd: int, offset: int, length: int) -> None:
-    """Tell the kernel that this range will be read; a hint, nothing where it is unknown."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
 
 
 def write_back_soon(fd: int, offset: int, length: int) -> None:

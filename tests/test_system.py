@@ -59,7 +59,6 @@ def test_writing_puts_all_bytes_at_their_place(calls: str, tmp_path: Path) -> No
         system.pwrite(fd, b"abc", 5)
         system.pwrite(fd, memoryview(b"de").cast("B"), 19)
         system.write_back_soon(fd, 0, 21)
-        system.advise_soon(fd, 0, 21)
         system.sync_file(fd)
     system.sync_folder(tmp_path)
     assert path.read_bytes() == bytes(5) + b"abc" + bytes(11) + b"de"
