@@ -174,8 +174,8 @@ def _prepare(
     if row.prepare is None:  # cannot be: format_for_writing returns rows that write
         raise InputError(f"{row.name} is not written")
     count = execute.worker_count(scheduler, workers)
-    if workers is None and scheduler == "threads":
-        count *= row.overlap
+    if workers is None and scheduler == "threads" and not volume.source.whole_planes:
+        count *= row.overlap  # planes that are decoded whole keep the processors busy
     if not (scheduler == "threads" or scheduler == "local"):
         count = 1  # on a cluster the budget is each worker's own
     return row.prepare(
