@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.regions import Region, Shape, ceil_div, region_shape, voxels
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, shifted, voxels
 
 Block = npt.NDArray[Any]
 """A block of voxels, axes (k, j, i)."""
 
-__all__ = ["ArraySource", "Block", "CroppedSource", "RawSource", "Source", "deliver"]
+__all__ = ["ArraySource", "Block", "CroppedSource", "DerivedSource", "RawSource", "Source", "deliver"]
 
 
 class Source(ABC):
@@ -98,6 +98,32 @@ class Source(ABC):
         return (type(self).__name__, self.fingerprint, self.shape, str(self.dtype), values)
 
 
+class DerivedSource(Source):
+    """A source made of another one, whose facts it passes on where they are its own as well."""
+
+    source: Source
+    """The other one."""
+
+    @property
+    def fingerprint(self) -> str:
+        return self.source.fingerprint
+
+    @property
+    def stored_bytes(self) -> int:
+        return self.source.stored_bytes
+
+    @property
+    def staging_bytes(self) -> int:
+        return self.source.staging_bytes
+
+    def staged(self, folder: Path) -> Source:
+        staged: Source = replace(self, source=self.source.staged(folder))  # type: ignore[type-var]  # all are dataclasses
+        return staged
+
+    def preload(self) -> None:
+        self.source.preload()
+
+
 def deliver(block: Block, out: Block | None) -> Block:
     """`block` itself, contiguous, or copied into `out` where the caller gave one."""
     if out is None:
@@ -175,7 +201,7 @@ class RawSource(Source):
 
 
 @dataclass(frozen=True)
-class CroppedSource(Source):
+class CroppedSource(DerivedSource):
     """A region of another source."""
 
     source: Source
@@ -197,30 +223,15 @@ class CroppedSource(Source):
         return k, j, i
 
     @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
     def stored_bytes(self) -> int:
         share = voxels(self.shape) / voxels(self.source.shape)
         return math.ceil(self.source.stored_bytes * share)
 
-    @property
-    def staging_bytes(self) -> int:
-        return self.source.staging_bytes
-
-    def staged(self, folder: Path) -> Source:
-        return CroppedSource(self.source.staged(folder), self.region)
-
     def scratch(self, shape: Shape) -> int:
         return self.source.scratch(shape)
 
-    def preload(self) -> None:
-        self.source.preload()
-
     def read(self, region: Region, out: Block | None = None) -> Block:
-        k, j, i = (slice(s.start + o.start, s.stop + o.start) for s, o in zip(region, self.region, strict=True))
-        return self.source.read((k, j, i), out)
+        return self.source.read(shifted(region, [s.start for s in self.region]), out)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from chunkvol.errors import InputError
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.regions import Region, Shape, region_shape, voxels
-from chunkvol.sources import Block, Source
+from chunkvol.sources import Block, DerivedSource, Source
 
 _INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32", "int64")
 _TILE = 1 << 18
@@ -38,7 +37,7 @@ def real_dtype(dtype: np.dtype[Any], metadata: Metadata) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True)
-class RescaledSource(Source):
+class RescaledSource(DerivedSource):
     """The real values of another source."""
 
     source: Source
@@ -58,14 +57,6 @@ class RescaledSource(Source):
         return self.source.grain
 
     @property
-    def stored_bytes(self) -> int:
-        return self.source.stored_bytes
-
-    @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
     def prefers_deep(self) -> bool:
         return self.source.prefers_deep
 
@@ -73,19 +64,9 @@ class RescaledSource(Source):
     def leftover(self) -> Shape:
         return self.source.leftover
 
-    @property
-    def staging_bytes(self) -> int:
-        return self.source.staging_bytes
-
-    def staged(self, folder: Path) -> Source:
-        return RescaledSource(self.source.staged(folder), self.rescale, self.dtype)
-
     def scratch(self, shape: Shape) -> int:
         stored = voxels(shape) * self.source.dtype.itemsize
         return self.source.scratch(shape) + stored + 3 * 8 * min(_TILE, voxels(shape))
-
-    def preload(self) -> None:
-        self.source.preload()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         stored = self.source.read(region).reshape(-1)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from chunkvol import kernels
 from chunkvol.errors import InputError
 from chunkvol.pyramid import reduction_step, steps_to
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
-from chunkvol.sources import Block, Source
+from chunkvol.sources import Block, DerivedSource, Source
 from chunkvol.volume import Volume
 
 _STEP_BYTES = 4 << 20
@@ -108,7 +107,7 @@ def fit_factors(volume: Volume, limit: int) -> Shape:
 
 
 @dataclass(frozen=True)
-class ReducedSource(Source):
+class ReducedSource(DerivedSource):
     """Blocks of another source, reduced to one voxel each."""
 
     source: Source
@@ -145,10 +144,6 @@ class ReducedSource(Source):
         return self.method == "gaussian"
 
     @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
     def stored_bytes(self) -> int:
         if self._skips_planes:
             return self.source.stored_bytes // self.factors[0]
@@ -158,16 +153,6 @@ class ReducedSource(Source):
     def leftover(self) -> Shape:
         k, j, i = (n % f for n, f in zip(self.source.shape, self.factors, strict=True))
         return k, j, i
-
-    @property
-    def staging_bytes(self) -> int:
-        return self.source.staging_bytes
-
-    def staged(self, folder: Path) -> Source:
-        return replace(self, source=self.source.staged(folder))
-
-    def preload(self) -> None:
-        self.source.preload()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out

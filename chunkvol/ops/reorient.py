@@ -12,7 +12,7 @@ import numpy as np
 from chunkvol.errors import GeometryError
 from chunkvol.geometry import canonical_order
 from chunkvol.regions import Region, Shape, voxels
-from chunkvol.sources import Block, RawSource, Source, deliver
+from chunkvol.sources import Block, DerivedSource, RawSource, Source, deliver
 from chunkvol.volume import Volume
 
 __all__ = ["ReorderedSource", "canonical", "reordered"]
@@ -44,7 +44,7 @@ def reordered(volume: Volume, axes: Sequence[int], flips: Sequence[bool]) -> Vol
 
 
 @dataclass(frozen=True)
-class ReorderedSource(Source):
+class ReorderedSource(DerivedSource):
     """Another source's voxels, axes permuted and reversed."""
 
     source: Source
@@ -67,14 +67,6 @@ class ReorderedSource(Source):
     def grain(self) -> Shape:
         k, j, i = (self.source.grain[a] for a in self.axes)
         return k, j, i
-
-    @property
-    def fingerprint(self) -> str:
-        return self.source.fingerprint
-
-    @property
-    def stored_bytes(self) -> int:
-        return self.source.stored_bytes
 
     @property
     def _scattered(self) -> bool:
@@ -111,9 +103,6 @@ class ReorderedSource(Source):
         for axis, n in zip(self.axes, shape, strict=True):
             old[axis] = n
         return old[0], old[1], old[2]
-
-    def preload(self) -> None:
-        self.source.preload()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         old = [slice(0, 0)] * 3
