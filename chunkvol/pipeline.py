@@ -88,6 +88,7 @@ def plan_write(
     BudgetError
         Nothing fits the budget; the message names the smallest that would.
     """
+    _check_volume(volume)
     return _prepare(volume, Path(target), budget, workers, scheduler, options).plan
 
 
@@ -124,10 +125,12 @@ def write_volume(
         Of the format: `encoding` ("raw", "gzip") for NRRD; `codec` ("lz4", "zstd", "none") and `method` of the
         pyramid for OME-Zarr.
     """
+    _check_volume(volume)
     path = Path(target)
     check_target([path], overwrite=overwrite)
     row = format_for_writing(path)
     check_replaceable(path, row.name, row.marker)
+    volume.source.read_ahead()
     job = _prepare(volume, path, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
@@ -163,9 +166,6 @@ def _prepare(
     scheduler: Any,
     options: dict[str, Any],
 ) -> Job:
-    if not isinstance(volume, Volume):
-        found = type(volume).__name__
-        raise InputError(f"a Volume is written, not {found}: give an array its place, Volume(array, geometry)")
     row = format_for_writing(target)
     _check_options(row, options)
     execute.preload(scheduler)
@@ -194,6 +194,12 @@ def _baseline(scheduler: Any, workers: int) -> int:
     if scheduler == "threads":
         return system.resident_memory()
     return workers * execute.WORKER_BASELINE + (system.resident_memory() if scheduler == "local" else 0)
+
+
+def _check_volume(volume: Volume) -> None:
+    if not isinstance(volume, Volume):
+        found = type(volume).__name__
+        raise InputError(f"a Volume is written, not {found}: give an array its place, Volume(array, geometry)")
 
 
 def _check_options(row: Format, options: dict[str, Any]) -> None:

@@ -85,6 +85,10 @@ class Source(ABC):
         """Import what reading needs, so that a plan measures it as part of the interpreter."""
         return
 
+    def read_ahead(self) -> None:
+        """Ask the system to fetch the first bytes while the work is prepared; a hint that costs no memory of ours."""
+        return
+
     @abstractmethod
     def read(self, region: Region, out: Block | None = None) -> Block:
         """The voxels of `region`, written into `out` when it is given."""
@@ -122,6 +126,9 @@ class DerivedSource(Source):
 
     def preload(self) -> None:
         self.source.preload()
+
+    def read_ahead(self) -> None:
+        self.source.read_ahead()
 
 
 def deliver(block: Block, out: Block | None) -> Block:
@@ -229,6 +236,10 @@ class CroppedSource(DerivedSource):
 
     def scratch(self, shape: Shape) -> int:
         return self.source.scratch(shape)
+
+    def read_ahead(self) -> None:
+        if self.region[0].start == 0:
+            self.source.read_ahead()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         return self.source.read(shifted(region, [s.start for s in self.region]), out)

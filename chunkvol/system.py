@@ -25,6 +25,7 @@ __all__ = [
     "peak_memory",
     "pread_into",
     "pwrite",
+    "read_soon",
     "reset_peak_memory",
     "resident_memory",
     "sync_file",
@@ -81,6 +82,12 @@ def pwrite(fd: int, data: memoryview | bytes, offset: int) -> None:
             with _seek_lock:
                 os.lseek(fd, offset + done, os.SEEK_SET)
                 done += os.write(fd, view[done : done + (1 << 24)])
+
+
+def read_soon(fd: int) -> None:
+    """Start reading a file into the system's cache without waiting."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def write_back_soon(fd: int, offset: int, length: int) -> None:

@@ -42,6 +42,12 @@ def test_reading_stops_at_the_end_of_the_file(calls: str, offset: int, length: i
     assert data == bytes(range(10))[offset : offset + length] + b"\xff" * (length - got)
 
 
+def test_reading_soon_is_a_hint(calls: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(10))
+    with system.opened(tmp_path / "a") as fd:
+        system.read_soon(fd)
+
+
 def test_reading_goes_on_after_a_short_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(100)))
     once = system._pread_once

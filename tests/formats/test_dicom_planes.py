@@ -21,8 +21,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from chunkvol import system
 from chunkvol.errors import DamagedError, DecoderError, InputError
 from chunkvol.formats.dicom import DicomPlanes, decoders, open_dicom
+from chunkvol.formats.dicom import planes as dicom_planes
 from chunkvol.formats.dicom.layout import keep_stored_bits
 from chunkvol.regions import region_shape, whole
 from chunkvol.sources import Source
@@ -76,6 +78,25 @@ def test_compressed_voxels_come_back_bit_for_bit(tmp_path: Path, syntax: str, dt
     assert planes.grain == (1, *SHAPE[1:])
     assert planes.scratch(planes.grain) > planes.layout.plane_bytes
     assert np.array_equal(_everything(planes), array)
+
+
+def test_reading_ahead_asks_for_the_first_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path, _values("int16", None), oblique(SHAPE))
+    planes, _, _ = open_dicom(tmp_path)
+    asked = []
+    monkeypatch.setattr(system, "read_soon", asked.append)
+    planes.read_ahead()
+    assert len(asked) == SHAPE[0]
+    monkeypatch.setattr(dicom_planes, "_AHEAD", planes.layout.plane_bytes + 1)
+    planes.read_ahead()
+    assert len(asked) == SHAPE[0] + 2
+
+
+def test_reading_ahead_leaves_a_lost_file_to_who_reads_it(tmp_path: Path) -> None:
+    write_series(tmp_path, _values("int16", None), oblique(SHAPE))
+    planes, _, _ = open_dicom(tmp_path)
+    Path(planes.path(1)).unlink()
+    planes.read_ahead()
 
 
 @pytest.fixture(scope="module", params=[ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
