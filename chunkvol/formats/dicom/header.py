@@ -95,6 +95,34 @@ class Header:
     """Spacing Between Slices, mm."""
     padding: int | None = None
     """Pixel Padding Value, as stored."""
+    padding_limit: int | None = None
+    """Pixel Padding Range Limit: the other end of a range of padding, as stored."""
+    frame: int = 0
+    """Which frame of a multi-frame file this is; its offset and length are the frame's own."""
+    series_number: int | None = None
+    """Series Number."""
+    acquisition_number: int | None = None
+    """Acquisition Number."""
+    temporal_position: int | None = None
+    """Temporal Position Identifier, or Temporal Position Index of a frame."""
+    trigger_time: float | None = None
+    """Trigger Time, or Nominal Cardiac Trigger Delay Time of a frame, ms."""
+    echo_time: float | None = None
+    """Echo Time, ms."""
+    echo_number: int | None = None
+    """Echo Number(s), the first."""
+    b_value: float | None = None
+    """Diffusion b-value, s/mm2."""
+    gradient: tuple[float, ...] | None = None
+    """Diffusion Gradient Orientation, LPS."""
+    stack: str = ""
+    """Stack ID of a frame."""
+    imager_spacing: tuple[float, ...] | None = None
+    """Imager Pixel Spacing or Nominal Scanned Pixel Spacing: at the detector or film, not in the object; mm."""
+    planar: int | None = None
+    """Planar Configuration of colour: 0 by pixel, 1 by plane."""
+    has_modality_lut: bool = False
+    """Whether a Modality LUT Sequence, not a slope, gives the real values."""
 
 
 # Field, tag, keyword (the one pydicom knows), parser.
