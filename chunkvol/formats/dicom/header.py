@@ -123,6 +123,8 @@ class Header:
     """Planar Configuration of colour: 0 by pixel, 1 by plane."""
     has_modality_lut: bool = False
     """Whether a Modality LUT Sequence, not a slope, gives the real values."""
+    pixel_vr: str = ""
+    """VR of the pixel data in a big endian file, where OB and OW lie differently; empty elsewhere."""
 
 
 # Field, tag, keyword (the one pydicom knows), parser.
@@ -304,9 +306,10 @@ def _read_with_pydicom(name: str, size: int) -> Header:
         head = file.read(12)
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _native_syntax(implicit, little)
     tag, start, length = _pixel_element(head, bool(implicit), "little" if little else "big")
+    vr = "" if little or implicit else head[4:6].decode("latin-1")
     return Header(
         name, size, sys.intern(syntax), None, tag, offset + start, None if length == UNDEFINED else length,
-        **_values(name, found),
+        pixel_vr=vr, **_values(name, found),
     )  # fmt: skip  # one argument a line would hide the parallel with _walk
 
 
