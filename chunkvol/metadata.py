@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-__all__ = ["Metadata", "Rescale"]
+IDENTITY = ("patient", "study_date")
+"""Keys of `extra` that tell who was scanned; there only where somebody asked to keep them."""
+
+__all__ = ["IDENTITY", "Metadata", "Rescale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Rescale:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Facts that travel with the voxels. No patient identity, no path, no time."""
+    """Facts that travel with the voxels. No path, no time, and no patient's identity unless somebody asked for it."""
 
     rescale: Rescale = field(default_factory=Rescale)
     """From stored values to real ones."""
@@ -53,6 +56,10 @@ class Metadata:
     def with_step(self, step: str) -> Metadata:
         """The metadata after one more operation."""
         return replace(self, history=(*self.history, step))
+
+    def deidentified(self) -> Metadata:
+        """The metadata without what `IDENTITY` names."""
+        return replace(self, extra={key: value for key, value in self.extra.items() if key not in IDENTITY})
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `problems` stays behind, and `pyramid`, which the store itself says."""

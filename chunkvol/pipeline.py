@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chunkvol import execute, memory, system
 from chunkvol.errors import InputError
 from chunkvol.execute import Job
-from chunkvol.formats import Format, format_for_reading, format_for_writing
+from chunkvol.formats import READ_OPTIONS, format_for_reading, format_for_writing
 from chunkvol.memory import Plan
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
@@ -39,7 +40,7 @@ class Written:
     """Bytes of the input that were processed."""
 
 
-def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = None) -> Volume:
+def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = None, **options: Any) -> Volume:
     """A lazy volume from a DICOM series folder, an OME-Zarr 0.5 store or a NRRD file.
 
     Parameters
@@ -50,18 +51,25 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
         Which level of a pyramid; 0 is the finest.
     progress
         Told about the header pass over a series.
+    options
+        Of the format. DICOM series: `series` (a Series Instance UID or the start of a short id), `gaps` ("fill",
+        "split"), `fill_value` (real), `uneven` ("resample", "mean"), `duplicates` ("first", "last"), `tilt` ("keep",
+        "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert` and `keep_phi`; see `ReadOptions`. OME-Zarr:
+        `keep_phi`, to keep what a store tells of the patient. NRRD has none.
 
     Raises
     ------
     InputError
-        It cannot be read: exit code 2 on the command line.
+        It cannot be read, or the format has no such option: exit code 2 on the command line.
     GeometryError
         Its voxels do not lie on one regular grid: exit code 3.
     """
     source = Path(path)
     try:
+        row = format_for_reading(source)
+        _check_options(row.name, "reading option", options, row.read_options)
         # Absolute, because the workers of a cluster may run in another folder.
-        volume = format_for_reading(source).read(source.absolute(), progress or Silent())
+        volume = row.read(source.absolute(), progress or Silent(), **options)
     except PermissionError as error:
         raise InputError(f"{error.filename or source} cannot be read: permission denied") from error
     except OSError as error:
@@ -89,7 +97,7 @@ def plan_write(
         Nothing fits the budget; the message names the smallest that would.
     """
     _check_volume(volume)
-    return _prepare(volume, Path(target), budget, workers, scheduler, options).plan
+    return _with_notes(_prepare(volume, Path(target), budget, workers, scheduler, options).plan, volume)
 
 
 def write_volume(
@@ -146,16 +154,42 @@ def ingest(
     progress: Progress | None = None,
     **options: Any,
 ) -> Volume:
-    """Put a scan with all pyramid levels into an OME-Zarr store and open it; options as in `write_volume`."""
+    """Put a scan with all pyramid levels into an OME-Zarr store and open it.
+
+    Parameters
+    ----------
+    source
+        A path, or a volume that is open already.
+    target
+        Ends in `.ome.zarr`.
+    method
+        Of the coarser levels; by default the source's own, else mean.
+    canonical
+        Store in the order L, P, S where that needs no interpolation.
+    progress
+        Told about stages and bytes.
+    options
+        Of reading as in `open_volume`, where `source` is a path; all others as in `write_volume`.
+    """
     if "method" not in format_for_writing(Path(target)).options:
         raise InputError(f"ingest writes an OME-Zarr store; {target} does not end in .ome.zarr")
-    volume = source if isinstance(source, Volume) else open_volume(source, progress=progress)
+    reading = {name: options.pop(name) for name in READ_OPTIONS & options.keys()}
+    volume = _opened(source, progress, reading)
     if canonical:
         volume = in_canonical_order(volume)
     if method is not None:
         options["method"] = method
     write_volume(volume, target, progress=progress, **options)
-    return open_volume(target)
+    kept = format_for_writing(Path(target)).read_options
+    return open_volume(target, **{name: value for name, value in reading.items() if name in kept})
+
+
+def _opened(source: PathLike | Volume, progress: Progress | None, reading: dict[str, Any]) -> Volume:
+    if not isinstance(source, Volume):
+        return open_volume(source, progress=progress, **reading)
+    if reading:
+        raise InputError(f"the volume is open already: give {', '.join(sorted(reading))} to open_volume, or a path")
+    return source
 
 
 def _prepare(
@@ -167,7 +201,7 @@ def _prepare(
     options: dict[str, Any],
 ) -> Job:
     row = format_for_writing(target)
-    _check_options(row, options)
+    _check_options(row.name, "option", options, row.options)
     execute.preload(scheduler)
     volume.source.preload()
     limit = memory.default_budget() if budget is None else memory.parse_bytes(budget)
@@ -202,11 +236,18 @@ def _check_volume(volume: Volume) -> None:
         raise InputError(f"a Volume is written, not {found}: give an array its place, Volume(array, geometry)")
 
 
-def _check_options(row: Format, options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in row.options:
-            known = ", ".join(sorted(row.options))
-            raise InputError(f"{row.name} has no option {name}; it has {known}")
+def _check_options(form: str, kind: str, given: Collection[str], known: frozenset[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(f"{form} has no {kind} {name}; it has {', '.join(sorted(known)) or 'none'}")
+
+
+def _with_notes(plan: Plan, volume: Volume) -> Plan:
+    """The plan with what is to be said of any output, whatever its format."""
+    if not volume.metadata.assumed:
+        return plan
+    note = "the geometry is assumed, not stated by the input; the output says so too"
+    return replace(plan, notes=(note, *plan.notes))
 
 
 def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress, overwrite: bool) -> Written:
@@ -220,7 +261,7 @@ def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progr
         progress.stage("syncing to disk", 0)
     return Written(
         target,
-        job.plan,
+        _with_notes(job.plan, volume),
         time.monotonic() - started,
         system.peak_memory() if scheduler == "threads" else 0,
         voxels(volume.shape) * volume.dtype.itemsize,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from chunkvol.cli.params import BYTES, FACTORS
+from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.execute import check_scheduler
@@ -119,20 +120,24 @@ def _print_result(done: Written, run: _Run) -> None:
         )
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @_source
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
 @click.option("--method", type=click.Choice(list(REDUCERS)), default="mean", show_default=True)
+@click.option("--ignore-padding", is_flag=True, help="Leave the source's padding values out of means.")
 @_encoding
 @_codec
+@reading_options
 @_run_options
 def downsample(
     run: _Run,
     source: Path,
+    reading: dict[str, Any],
     factor: tuple[int, int, int] | None,
     fit: int | None,
     method: str,
+    ignore_padding: bool,
     encoding: str | None,
     codec: str | None,
 ) -> None:
@@ -149,22 +154,37 @@ def downsample(
     """
     if (factor is None) == (fit is None):
         raise InputError("give either --factor or --fit")
+    if ignore_padding and method != "mean":
+        raise InputError(f"--ignore-padding leaves values out of means; it cannot be had with --method {method}")
 
     def make(progress: Progress) -> Volume:
-        volume = open_volume(source, progress=progress)
+        volume = open_volume(source, progress=progress, **reading)
         factors = factor or fit_factors(volume.values, fit or 1)
-        return downsampled(volume, factors, method=method)
+        more = {"ignore": _padding(volume, source)} if ignore_padding else {}
+        return downsampled(volume, factors, method=method, **more)
 
     _write(run, make, encoding=encoding, codec=codec)
 
 
-@click.command()
+def _padding(volume: Volume, source: Path) -> tuple[float, float]:
+    """The range of stored values that the source says are padding."""
+    stated = volume.metadata.extra.get("padding")
+    if not stated:
+        raise InputError(f"{source} states no padding values; leave --ignore-padding out")
+    low, high = stated
+    return low, high
+
+
+@click.command(cls=ReadingCommand)
 @_source
 @_pyramid
 @click.option("--canonical", is_flag=True, help="Store in the order L, P, S where that needs no interpolation.")
 @_codec
+@reading_options
 @_run_options
-def ingest(run: _Run, source: Path, method: str | None, canonical: bool, codec: str | None) -> None:
+def ingest(
+    run: _Run, source: Path, reading: dict[str, Any], method: str | None, canonical: bool, codec: str | None
+) -> None:
     """Write SOURCE at full resolution, with all pyramid levels, in one pass.
 
     \b
@@ -176,20 +196,29 @@ def ingest(run: _Run, source: Path, method: str | None, canonical: bool, codec: 
         raise InputError(f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr")
 
     def make(progress: Progress) -> Volume:
-        volume = open_volume(source, progress=progress)
+        volume = open_volume(source, progress=progress, **reading)
         return in_canonical_order(volume) if canonical else volume
 
     _write(run, make, method=method, codec=codec)
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @_source
 @click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
 @_encoding
 @_codec
 @_pyramid
+@reading_options
 @_run_options
-def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: str | None, method: str | None) -> None:
+def convert(
+    run: _Run,
+    source: Path,
+    reading: dict[str, Any],
+    level: int,
+    encoding: str | None,
+    codec: str | None,
+    method: str | None,
+) -> None:
     """Write SOURCE at full size in the format of the output's suffix.
 
     \b
@@ -199,7 +228,7 @@ def convert(run: _Run, source: Path, level: int, encoding: str | None, codec: st
     """
     _write(
         run,
-        lambda progress: open_volume(source, level=level, progress=progress),
+        lambda progress: open_volume(source, level=level, progress=progress, **reading),
         encoding=encoding,
         codec=codec,
         method=method,

@@ -32,8 +32,10 @@ def is_store(path: Path) -> bool:
     )
 
 
-def open_store(path: Path) -> Volume:
+def open_store(path: Path, *, keep_phi: bool = False) -> Volume:
     """The image of an OME-Zarr 0.5 store, with its levels in `coarser`.
+
+    A patient's identity that the store holds goes no further than this, except with `keep_phi`.
 
     Raises
     ------
@@ -55,7 +57,8 @@ def open_store(path: Path) -> Volume:
     attributes = group.get("attributes")
     image = image_from_attributes(attributes if isinstance(attributes, dict) else {}, shape, str(path))
     print_of_store = hashlib.sha256(json.dumps(group, sort_keys=True).encode()).hexdigest()
-    metadata = replace(image.metadata, source=image.metadata.source or print_of_store, pyramid=image.method)
+    known = image.metadata if keep_phi else image.metadata.deidentified()
+    metadata = replace(known, source=image.metadata.source or print_of_store, pyramid=image.method)
     finest, *rest = (
         Volume(
             _source(path / level.path, arrays[level.path], print_of_store, strict=image.complete),

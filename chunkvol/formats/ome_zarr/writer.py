@@ -74,7 +74,19 @@ def _write_metadata(target: StoreTarget) -> None:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")
+    path.write_text(_json_text(data) + "\n")
+
+
+def _json_text(value: Any, indent: str = "") -> str:
+    """Objects a member a line, lists of numbers in one: a table of 20,000 planes must not become 60,000 lines."""
+    inner = indent + " "
+    if isinstance(value, dict) and value:
+        members = (f"{inner}{json.dumps(key)}: {_json_text(member, inner)}" for key, member in value.items())
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(member, dict) for member in value):
+        members = (f"{inner}{_json_text(member, inner)}" for member in value)
+        return "[\n" + ",\n".join(members) + f"\n{indent}]"
+    return json.dumps(value)
 
 
 def prepare_store(
