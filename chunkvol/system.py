@@ -84,10 +84,10 @@ def pwrite(fd: int, data: memoryview | bytes, offset: int) -> None:
                 done += os.write(fd, view[done : done + (1 << 24)])
 
 
-def read_soon(fd: int) -> None:
-    """Start reading a file into the system's cache without waiting."""
+def read_soon(fd: int, offset: int = 0, length: int = 0) -> None:
+    """Start reading a range of a file, or all of it, into the system's cache without waiting."""
     if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+        os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)
 
 
 def write_back_soon(fd: int, offset: int, length: int) -> None:

@@ -83,10 +83,10 @@ def test_compressed_voxels_come_back_bit_for_bit(tmp_path: Path, syntax: str, dt
 def test_reading_ahead_asks_for_the_first_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_series(tmp_path, _values("int16", None), oblique(SHAPE))
     planes, _, _ = open_dicom(tmp_path)
-    asked = []
-    monkeypatch.setattr(system, "read_soon", asked.append)
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(system, "read_soon", lambda fd, *place: asked.append(place))
     planes.read_ahead()
-    assert len(asked) == SHAPE[0]
+    assert asked == [(int(offset), planes.layout.plane_bytes) for offset in planes.offsets]
     monkeypatch.setattr(dicom_planes, "_AHEAD", planes.layout.plane_bytes + 1)
     planes.read_ahead()
     assert len(asked) == SHAPE[0] + 2

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,12 @@ from chunkvol.formats.dicom.layout import PixelLayout
 from chunkvol.sources import Block
 
 Decode = Callable[[bytes, PixelLayout, Block], None]
-"""Fill the block, of a plane's shape and in one piece, with one frame's pixels as the frame itself types them."""
+"""Fill the block, in one piece, with one frame's pixels as the frame itself types them.
+
+Its shape is (rows, columns), with three channels (rows, columns, 3), or (3, rows, columns) where they come by plane.
+"""
+
+_ADOBE = b"\xff\xee\x00\x0eAdobe"
 
 __all__ = ["JPEG", "JPEG_2000", "JPEG_LS", "PYDICOM", "RLE", "Decoder"]
 
@@ -33,7 +38,9 @@ class Decoder:
     decode: Decode
     """How it is called."""
     pixel_bytes: float
-    """Upper bound of the bytes a pixel that it holds besides the block and two copies of the frame."""
+    """Upper bound of the bytes a sample that it holds besides the block and two copies of the frame."""
+    colour: Literal["", "by pixel", "by plane"] = ""
+    """How it gives three channels; empty where it is not asked for them."""
 
     @property
     def installed(self) -> bool:
@@ -70,10 +77,13 @@ def _by_jpeg2k(frame: bytes, _layout: PixelLayout, block: Block) -> None:
     imagecodecs.jpeg2k_decode(frame, numthreads=1, out=block)
 
 
-def _by_jpeg8(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+def _by_jpeg8(frame: bytes, layout: PixelLayout, block: Block) -> None:
     import imagecodecs
 
-    imagecodecs.jpeg8_decode(frame, out=block)
+    # Without Adobe's mark libjpeg guesses that three channels are YCbCr; the header knows that they are RGB.
+    as_they_are = layout.samples == 3 and frame.find(_ADOBE, 0, 1 << 16) < 0
+    space = "RGB" if as_they_are else None
+    imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space, out=block)
 
 
 def _by_rle_plugin(frame: bytes, layout: PixelLayout, block: Block) -> None:
@@ -100,8 +110,9 @@ def _by_pydicom(frame: bytes, layout: PixelLayout, block: Block) -> None:
     options: dict[str, Any] = {
         "rows": layout.rows,
         "columns": layout.columns,
-        "samples_per_pixel": 1,
+        "samples_per_pixel": layout.samples,
         "photometric_interpretation": layout.photometric or "MONOCHROME2",
+        "planar_configuration": 0,
         "pixel_keyword": "PixelData",
         "pixel_representation": int(layout.dtype.kind == "i"),
         "bits_allocated": 8 * layout.dtype.itemsize,
@@ -109,8 +120,9 @@ def _by_pydicom(frame: bytes, layout: PixelLayout, block: Block) -> None:
         "number_of_frames": 1,
         "transfer_syntax_uid": uid,
     }
-    buffer, _ = get_decoder(uid).as_buffer(encapsulate([frame], has_bot=False), index=0, raw=True, **options)
-    _copy(buffer, block)
+    buffer, facts = get_decoder(uid).as_buffer(encapsulate([frame], has_bot=False), index=0, raw=True, **options)
+    by_plane = layout.samples == 3 and facts["planar_configuration"] == 1
+    _copy(buffer, np.moveaxis(block, -1, 0) if by_plane else block)
 
 
 def _copy(buffer: Any, block: Block) -> None:
@@ -124,13 +136,13 @@ def _expect(found: int, block: Block) -> None:
 
 
 # Bytes a pixel: measured at 4000 x 4000, 8 and 16 bit, and rounded up; where a decoder copies its result, 32 bit.
-PYDICOM = Decoder("pydicom", _by_pydicom, 20)
+PYDICOM = Decoder("pydicom", _by_pydicom, 20, "by pixel")
 """The last resort: whatever else is installed and pydicom knows."""
-RLE = (Decoder("imagecodecs:DICOMRLE", _by_dicomrle, 0.1), Decoder("rle", _by_rle_plugin, 8.1))
-JPEG_LS = (Decoder("imagecodecs:JPEGLS", _by_jpegls, 0.1), Decoder("jpeg_ls", _by_jpegls_plugin, 4.1))
+RLE = (Decoder("imagecodecs:DICOMRLE", _by_dicomrle, 0.1, "by plane"), Decoder("rle", _by_rle_plugin, 8.1))
+JPEG_LS = (Decoder("imagecodecs:JPEGLS", _by_jpegls, 0.1, "by pixel"), Decoder("jpeg_ls", _by_jpegls_plugin, 4.1))
 # OpenJPEG for high throughput too: OpenJPH is twice as fast there, but hangs or crashes on some damaged headers and
 # makes up what is missing where a frame is cut short.
-JPEG_2000 = (Decoder("imagecodecs:JPEG2K", _by_jpeg2k, 4.5), Decoder("openjpeg", _by_openjpeg_plugin, 8.5))
+JPEG_2000 = (Decoder("imagecodecs:JPEG2K", _by_jpeg2k, 4.5, "by pixel"), Decoder("openjpeg", _by_openjpeg_plugin, 8.5))
 # libjpeg-turbo for lossless too: of the two others in imagecodecs, both slower, one crashes on some damaged headers
 # and one reads past the end of its input. All that it holds is for progressive frames, which none should be: else 0.1.
-JPEG = (Decoder("imagecodecs:JPEG8", _by_jpeg8, 2.1),)
+JPEG = (Decoder("imagecodecs:JPEG8", _by_jpeg8, 2.1, "by pixel"),)

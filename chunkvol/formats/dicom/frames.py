@@ -12,7 +12,7 @@ import numpy as np
 
 from chunkvol.errors import DamagedError, DecoderError
 from chunkvol.formats.dicom.decoders import Decoder
-from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
+from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits, take_grey
 from chunkvol.formats.dicom.transfer import SYNTAXES
 from chunkvol.sources import Block
 
@@ -20,7 +20,7 @@ _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
-__all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_frame"]
+__all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_fragments", "read_frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,30 @@ def read_frame(fd: int, offset: int, length: int) -> bytes:
     fragment, the usual case, is read without a copy (decoders want `bytes`, which positioned reads do not give).
     """
     with io.FileIO(fd, closefd=False) as file:
-        parts = list(_fragments(file, offset, offset + length))[1:]
+        return _joined(list(_fragments(file, offset, offset + length))[1:])
+
+
+def read_fragments(fd: int, offset: int, length: int) -> bytes:
+    """The frame whose fragments, items and all, fill `length` bytes from `offset`: one of several in its file."""
+    with io.FileIO(fd, closefd=False) as file:
+        return _joined(list(_fragments(file, offset, offset + length, closed=True)))
+
+
+def _joined(parts: list[bytes]) -> bytes:
     if not parts:
         raise DamagedError("its compressed pixel data has no fragment")
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _fragments(file: io.FileIO, at: int, end: int) -> Iterator[bytes]:
-    """The offset table, then the fragments."""
-    while True:
+def _fragments(file: io.FileIO, at: int, end: int, *, closed: bool = False) -> Iterator[bytes]:
+    """All items, the offset table too, up to the end mark; where `closed`, up to `end`, which is the end of one."""
+    while not (closed and at == end):
         file.seek(at)
         head = file.read(8)
         mark, length = head[:4], int.from_bytes(head[4:], "little")
         if len(head) < 8:
             raise DamagedError("its compressed pixel data is cut short: the end mark is missing")
-        if mark == _END:
+        if mark == _END and not closed:
             return
         if mark != _ITEM or at + 8 + length > end:
             raise DamagedError(f"its compressed pixel data is broken at byte {at}")
@@ -110,9 +119,23 @@ def decode_frame(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block
     ------
     DamagedError
         When the frame is broken, or is not what the header promises.
+    FormatError
+        When its three channels differ.
     """
+    if layout.samples == 1:
+        _decode(frame, layout, decoder, out)
+        return
+    by_plane = decoder.colour == "by plane"
+    size = layout.rows, layout.columns
+    colour = np.empty((3, *size) if by_plane else (*size, 3), layout.dtype)
+    _decode(frame, layout, decoder, colour)
+    take_grey(colour, out, by_plane=by_plane)
+
+
+def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> None:
+    """Fill `out`, of the shape that the decoder gives, with the stored bits of one compressed frame."""
     if SYNTAXES[layout.transfer_syntax].family == "RLE":
-        _check_segments(frame, layout.dtype.itemsize)
+        _check_segments(frame, layout)
         _call(decoder, frame, layout, out)
         keep_stored_bits(out, layout.bits, layout.high_bit)
         return
@@ -128,21 +151,23 @@ def decode_frame(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block
     _call(decoder, frame, layout, pixels)
     if not direct:
         out[...] = pixels
-    # A codestream without a sign carries signed values in its own number of bits.
-    bits = layout.bits if facts.signed else min(layout.bits, facts.precision)
+    # Where the codestream and the header disagree about the sign, the value is in the codestream's own bits.
+    agree = facts.signed and layout.dtype.kind == "i"
+    bits = layout.bits if agree else min(layout.bits, facts.precision)
     keep_stored_bits(out, bits, bits - 1)
 
 
-def _check_segments(frame: bytes, itemsize: int) -> None:
+def _check_segments(frame: bytes, layout: PixelLayout) -> None:
     """One segment a byte of the pixel, in order (PS3.5 section G.5); decoders follow the offsets without looking."""
+    expected = layout.dtype.itemsize * layout.samples
     if len(frame) < 64:
         raise DamagedError("its compressed frame has no readable header")
     count, *offsets = struct.unpack_from("<16I", frame)
     starts = [*offsets[:count], len(frame)]
-    if count != itemsize or starts[0] != 64 or any(a >= b for a, b in pairwise(starts)):
+    if count != expected or starts[0] != 64 or any(a >= b for a, b in pairwise(starts)):
         raise DamagedError(
             f"its compressed frame has {count} segments that end at {starts[1:]}, "
-            f"expected {itemsize} in ascending order within {len(frame)} bytes"
+            f"expected {expected} in ascending order within {len(frame)} bytes"
         )
 
 
@@ -154,10 +179,10 @@ def _codestream(frame: bytes) -> bytes:
 
 def _compare(facts: CodestreamFacts, layout: PixelLayout) -> None:
     found = facts.columns, facts.rows, facts.samples
-    if found != (layout.columns, layout.rows, 1) or facts.precision > 8 * layout.dtype.itemsize:
+    if found != (layout.columns, layout.rows, layout.samples) or facts.precision > 8 * layout.dtype.itemsize:
         raise DamagedError(
             f"its compressed frame is {facts.columns} x {facts.rows} x {facts.samples} of {facts.precision} bits, "
-            f"its header says {layout.columns} x {layout.rows} x 1 of {8 * layout.dtype.itemsize}"
+            f"its header says {layout.columns} x {layout.rows} x {layout.samples} of {8 * layout.dtype.itemsize}"
         )
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from chunkvol import system
-from chunkvol.errors import DamagedError, InputError
-from chunkvol.formats.dicom.frames import decode_frame, read_frame
-from chunkvol.formats.dicom.header import Inflater
+from chunkvol.errors import DamagedError, FormatError, InputError
+from chunkvol.formats.dicom.decoders import Decoder
+from chunkvol.formats.dicom.frames import decode_frame, read_fragments, read_frame
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
+from chunkvol.formats.dicom.native import PIECE, InflatedPixels, grey_plane, pixels_at, pixels_scratch
 from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
 from chunkvol.regions import Region, Shape, region_shape
 from chunkvol.sources import Block, Source
 
-_DEFLATE_BUFFER = 1 << 16
 _AHEAD = 128 << 20  # what a disk delivers in the tenth of a second that planning takes; all of it slows warm files down
 
 __all__ = ["DicomPlanes"]
@@ -27,22 +29,24 @@ __all__ = ["DicomPlanes"]
 
 @dataclass(frozen=True, eq=False)
 class DicomPlanes(Source):
-    """One file a plane, in ascending order along the normal. It pickles to about 30 bytes a plane."""
+    """One file or one frame a plane, in ascending order along the normal. It pickles to about 30 bytes a plane."""
 
     folder: str
     """Folder above all files."""
     names: tuple[str, ...]
-    """Path of each plane's file below `folder`."""
+    """Path of each plane's file below `folder`; the frames of one file repeat it."""
     offsets: npt.NDArray[np.int64]
-    """Byte where the pixel data starts (in the inflated stream where the files are deflated), shape (planes,)."""
+    """Byte where its pixel data starts (in the inflated stream where the files are deflated), shape (planes,)."""
     lengths: npt.NDArray[np.int64]
-    """Bytes of pixel data, or for compressed frames all bytes up to the end of the file, shape (planes,)."""
+    """Bytes of pixel data; for compressed ones those up to the end of the file, or see `framed`, shape (planes,)."""
     layout: PixelLayout
     """How the pixels are stored."""
     identity: str = ""
     """Fingerprint of the series."""
     deflated_at: npt.NDArray[np.int64] | None = None
     """Byte where each deflated data set starts, or None."""
+    framed: bool = False
+    """Whether offsets and lengths of compressed planes are those of a frame's own fragments, of several in a file."""
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
@@ -54,8 +58,7 @@ class DicomPlanes(Source):
 
     @property
     def grain(self) -> Shape:
-        rows = 1 if self._family in ("little endian", "big endian") else self.layout.rows
-        return 1, rows, self.layout.columns
+        return 1, 1 if self._has_rows else self.layout.rows, self.layout.columns
 
     @property
     def fingerprint(self) -> str:
@@ -67,28 +70,39 @@ class DicomPlanes(Source):
 
     def preload(self) -> None:
         if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            find_decoder(self.layout.transfer_syntax).preload()
+            self._decoder.preload()
 
     def read_ahead(self) -> None:
         before = np.cumsum(self.lengths) - self.lengths
         for k in range(int(np.searchsorted(before, _AHEAD))):
             with contextlib.suppress(OSError), system.opened(self.path(k)) as fd:
-                system.read_soon(fd)
+                if self.deflated_at is None:
+                    system.read_soon(fd, int(self.offsets[k]), int(self.lengths[k]))
+                else:
+                    system.read_soon(fd)
 
     def scratch(self, shape: Shape) -> int:
-        plane, columns = self.layout.plane_bytes, self.layout.columns
+        layout = self.layout
+        if self._has_rows:  # only where rows are cut or `out` has gaps
+            pixels = shape[1] * layout.columns
+            return pixels * self.dtype.itemsize + pixels_scratch(layout, pixels)
+        # A plane where rows are cut or `out` has gaps; of colour all channels too, and a map of where they differ.
+        held = layout.plane_bytes
+        if layout.samples > 1:
+            held += layout.stored_bytes + layout.rows * layout.columns
         if self._family == "deflated":
-            return plane + 3 * _DEFLATE_BUFFER
-        if SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            held = find_decoder(self.layout.transfer_syntax).pixel_bytes * self.layout.rows * columns
-            # A plane where rows are cut or `out` has gaps; half of one where a frame has fewer bits than its pixels.
-            return 2 * int(self.lengths.max()) + int(held) + plane + plane // 2
-        return shape[1] * columns * self.dtype.itemsize  # only where rows are cut or `out` has gaps
+            return held + 3 * PIECE
+        samples = layout.rows * layout.columns * layout.samples
+        if SYNTAXES[layout.transfer_syntax].encapsulated:
+            held += 2 * int(self.lengths.max()) + int(self._decoder.pixel_bytes * samples)
+            return held + layout.stored_bytes // 2  # where a frame has fewer bits than its pixels
+        return held + pixels_scratch(layout, samples)
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out
-        for n, k in enumerate(range(region[0].start, region[0].stop)):
-            self._read_plane(k, region, block[n])
+        planes = range(region[0].start, region[0].stop)
+        for _, run in groupby(self._in_order(planes), key=self.names.__getitem__):
+            self._read_file(list(run), region, block)
         return block
 
     def path(self, k: int) -> str:
@@ -99,63 +113,67 @@ class DicomPlanes(Source):
     def _family(self) -> str:
         return SYNTAXES[self.layout.transfer_syntax].family
 
-    def _read_plane(self, k: int, region: Region, out: Block) -> None:
-        _, rows, columns = region
+    @property
+    def _decoder(self) -> Decoder:
+        return find_decoder(self.layout.transfer_syntax, self.layout.samples)
+
+    @property
+    def _has_rows(self) -> bool:
+        """Whether some rows can be read without the others."""
+        return self.layout.samples == 1 and self._family in ("little endian", "big endian")
+
+    def _in_order(self, planes: range) -> Sequence[int]:
+        """Frames of deflated files as they follow each other, so that each file is inflated once."""
+        if self.deflated_at is None:
+            return planes
+        return sorted(planes, key=lambda k: (self.names[k], int(self.offsets[k])))
+
+    def _read_file(self, planes: Sequence[int], region: Region, block: Block) -> None:
+        """Planes of one file."""
+        with contextlib.ExitStack() as stack:
+            with self._naming(planes[0]):
+                fd = stack.enter_context(system.opened(self.path(planes[0])))
+            inflated = None if self.deflated_at is None else InflatedPixels(fd, int(self.deflated_at[planes[0]]))
+            for k in planes:
+                with self._naming(k):
+                    self._read_plane(fd, inflated, k, region, block[k - region[0].start])
+
+    @contextlib.contextmanager
+    def _naming(self, k: int) -> Iterator[None]:
+        """Errors name plane k and its file."""
         try:
-            with system.opened(self.path(k)) as fd:
-                if self._family in ("little endian", "big endian"):
-                    self._read_band(fd, k, rows, columns, out)
-                else:
-                    whole = self._whole(out)
-                    (self._inflate if self._family == "deflated" else self._decode)(fd, k, whole)
-                    if whole is not out:
-                        out[...] = whole[rows, columns]
+            yield
         except DamagedError as error:
             raise DamagedError(f"{self.path(k)} (plane {k}): {error}; copy or export it again") from error
+        except FormatError as error:
+            raise FormatError(f"{self.path(k)} (plane {k}) {error}") from error
         except OSError as error:
             raise InputError(f"{self.path(k)} (plane {k}) cannot be read: {error.strerror or error}") from error
 
-    def _read_band(self, fd: int, k: int, rows: slice, columns: slice, out: Block) -> None:
+    def _read_plane(self, fd: int, inflated: InflatedPixels | None, k: int, region: Region, out: Block) -> None:
+        _, rows, columns = region
+        offset = int(self.offsets[k])
+        if self._has_rows:
+            self._read_band(fd, offset, rows, columns, out)
+            return
+        size = self.layout.rows, self.layout.columns
+        plane = out if out.shape == size and out.flags.c_contiguous else np.empty(size, self.dtype)
+        if inflated is not None:
+            grey_plane(lambda stored: inflated.fill(offset, stored), self.layout, plane)
+        elif SYNTAXES[self.layout.transfer_syntax].encapsulated:
+            frame = (read_fragments if self.framed else read_frame)(fd, offset, int(self.lengths[k]))
+            decode_frame(frame, self.layout, self._decoder, plane)
+        else:
+            grey_plane(lambda stored: pixels_at(fd, offset, self.layout, stored), self.layout, plane)
+        if plane is not out:
+            out[...] = plane[rows, columns]
+
+    def _read_band(self, fd: int, offset: int, rows: slice, columns: slice, out: Block) -> None:
         """Rows of an uncompressed plane, straight into `out` where its bytes are in one piece."""
         row_bytes = self.layout.columns * self.dtype.itemsize
         direct = out.flags.c_contiguous and out.shape[1] == self.layout.columns
         band = out if direct else np.empty((out.shape[0], self.layout.columns), self.dtype)
-        _fill(fd, band, int(self.offsets[k]) + rows.start * row_bytes)
-        if self._family == "big endian":
-            band.byteswap(inplace=True)
+        pixels_at(fd, offset + rows.start * row_bytes, self.layout, band)
         keep_stored_bits(band, self.layout.bits, self.layout.high_bit)
         if not direct:
             out[...] = band[:, columns]
-
-    def _whole(self, out: Block) -> Block:
-        """Memory for a whole plane: `out` itself where it is one, in one piece."""
-        size = self.layout.rows, self.layout.columns
-        return out if out.shape == size and out.flags.c_contiguous else np.empty(size, self.dtype)
-
-    def _decode(self, fd: int, k: int, plane: Block) -> None:
-        frame = read_frame(fd, int(self.offsets[k]), int(self.lengths[k]))
-        decode_frame(frame, self.layout, find_decoder(self.layout.transfer_syntax), plane)
-
-    def _inflate(self, fd: int, k: int, plane: Block) -> None:
-        """Fill a plane from a deflated file; never more than its header and its pixels is inflated."""
-        view = plane.data.cast("B")
-        assert self.deflated_at is not None  # made so by the series
-        stream = Inflater(fd, int(self.deflated_at[k]))
-        skip, done = int(self.offsets[k]), 0
-        while done < len(view):
-            piece = stream.next(min(skip or len(view) - done, _DEFLATE_BUFFER))
-            if not piece:
-                raise DamagedError(f"its deflated pixel data ends {len(view) - done} bytes early")
-            if skip:
-                skip -= len(piece)
-                continue
-            view[done : done + len(piece)] = piece
-            done += len(piece)
-        keep_stored_bits(plane, self.layout.bits, self.layout.high_bit)
-
-
-def _fill(fd: int, block: Block, offset: int) -> None:
-    view = block.data.cast("B")
-    got = system.pread_into(fd, view, offset)
-    if got < len(view):
-        raise DamagedError(f"its pixel data ends {len(view) - got} bytes early: the file became shorter")

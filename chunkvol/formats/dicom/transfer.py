@@ -59,8 +59,8 @@ def syntax_of(header: Header) -> TransferSyntax:
     return row
 
 
-def find_decoder(uid: str) -> Decoder:
-    """The first decoder of a compressed transfer syntax that is installed.
+def find_decoder(uid: str, samples: int = 1) -> Decoder:
+    """The first decoder of a compressed transfer syntax that is installed and gives so many samples a pixel.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def find_decoder(uid: str) -> Decoder:
     """
     row = SYNTAXES[uid]
     for decoder in row.decoders:
-        if decoder.installed:
+        if decoder.installed and (samples == 1 or decoder.colour):
             return decoder
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
