@@ -118,7 +118,7 @@ def test_other_files_are_skipped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "._IM0001.dcm").write_bytes(b"left by macOS")
     (tmp_path / "deep" / "loop").symlink_to(tmp_path, target_is_directory=True)
     series = find_series(tmp_path)
-    assert series.problems == ("2 files skipped: not DICOM",)
+    assert series.problems == ("2 files skipped: not DICOM (first README.txt)",)
     assert np.array_equal(series.planes.read(whole(SHAPE)), array)
 
 
