@@ -166,13 +166,12 @@ def downsample(
     _write(run, make, encoding=encoding, codec=codec)
 
 
-def _padding(volume: Volume, source: Path) -> tuple[float, float]:
-    """The range of stored values that the source says are padding."""
+def _padding(volume: Volume, source: Path) -> Any:
+    """The smallest and the largest stored value that the source says is padding."""
     stated = volume.metadata.extra.get("padding")
     if not stated:
         raise InputError(f"{source} states no padding values; leave --ignore-padding out")
-    low, high = stated
-    return low, high
+    return stated
 
 
 @click.command(cls=ReadingCommand)
