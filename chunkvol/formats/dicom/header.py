@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
-import zlib
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 from chunkvol import system
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.dicom import values
+from chunkvol.formats.dicom.fallback import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, read_odd
+from chunkvol.formats.dicom.inflate import Inflater, pread
 from chunkvol.formats.dicom.walker import FIRST_BYTES, UNDEFINED, Found, OddLayoutError, Walker, swapped, tag_name
 
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
-__all__ = ["DEFLATED", "EXPLICIT_BIG", "EXPLICIT_LITTLE", "IMPLICIT_LITTLE", "Header", "Inflater", "read_header"]
+__all__ = [
+    "DEFLATED",
+    "EXPLICIT_BIG",
+    "EXPLICIT_LITTLE",
+    "FIELDS",
+    "IMPLICIT_LITTLE",
+    "TAGS",
+    "Header",
+    "Inflater",
+    "checked",
+    "is_dicom",
+    "read_header",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +142,25 @@ FIELDS: tuple[tuple[str, int, str, values.Parser], ...] = (
     ("modality", 0x00080060, "Modality", values.text),
     ("series_description", 0x0008103E, "SeriesDescription", values.text),
     ("slice_thickness", 0x00180050, "SliceThickness", values.one_decimal),
+    ("echo_time", 0x00180081, "EchoTime", values.one_decimal),
+    ("echo_number", 0x00180086, "EchoNumbers", values.first_whole),
     ("spacing_between", 0x00180088, "SpacingBetweenSlices", values.one_decimal),
+    ("trigger_time", 0x00181060, "TriggerTime", values.one_decimal),
+    ("imager_spacing", 0x00181164, "ImagerPixelSpacing", values.decimals),
+    ("b_value", 0x00189087, "DiffusionBValue", values.one_double),
+    ("gradient", 0x00189089, "DiffusionGradientOrientation", values.doubles),
     ("study", 0x0020000D, "StudyInstanceUID", values.text),
     ("series", 0x0020000E, "SeriesInstanceUID", values.text),
+    ("series_number", 0x00200011, "SeriesNumber", values.whole_text),
+    ("acquisition_number", 0x00200012, "AcquisitionNumber", values.whole_text),
     ("instance_number", 0x00200013, "InstanceNumber", values.whole_text),
     ("position", 0x00200032, "ImagePositionPatient", values.own_decimals),
     ("orientation", 0x00200037, "ImageOrientationPatient", values.decimals),
     ("frame_of_reference", 0x00200052, "FrameOfReferenceUID", values.text),
+    ("temporal_position", 0x00200100, "TemporalPositionIdentifier", values.whole_text),
     ("samples", 0x00280002, "SamplesPerPixel", values.integer),
     ("photometric", 0x00280004, "PhotometricInterpretation", values.text),
+    ("planar", 0x00280006, "PlanarConfiguration", values.integer),
     ("frames", 0x00280008, "NumberOfFrames", values.whole_text),
     ("rows", 0x00280010, "Rows", values.integer),
     ("columns", 0x00280011, "Columns", values.integer),
@@ -153,27 +170,45 @@ FIELDS: tuple[tuple[str, int, str, values.Parser], ...] = (
     ("high_bit", 0x00280102, "HighBit", values.integer),
     ("pixel_representation", 0x00280103, "PixelRepresentation", values.integer),
     ("padding", 0x00280120, "PixelPaddingValue", values.integer),
+    ("padding_limit", 0x00280121, "PixelPaddingRangeLimit", values.integer),
     ("intercept", 0x00281052, "RescaleIntercept", values.one_decimal),
     ("slope", 0x00281053, "RescaleSlope", values.one_decimal),
     ("rescale_type", 0x00281054, "RescaleType", values.text),
+    ("has_modality_lut", 0x00283000, "ModalityLUTSequence", values.present),
 )
-_COUNTS = {"pixel_spacing": 2, "position": 3, "orientation": 6}
-_TAGS = {name: tag for name, tag, _, _ in FIELDS}
-_KEYWORDS = {name: keyword for name, _, keyword, _ in FIELDS}
-_PARSERS = {name: parser for name, _, _, parser in FIELDS}
-_WANTED = {swapped(tag): name for name, tag, _, _ in FIELDS}
-_META = {swapped(0x00020010): "transfer_syntax"}
+# Elements that stand in for a field where its own element is absent; the same columns.
+_STAND_INS: tuple[tuple[str, int, str, values.Parser], ...] = (
+    ("imager_spacing", 0x00182010, "NominalScannedPixelSpacing", values.decimals),
+    ("b_value", 0x0019100C, "Siemens B_value", values.one_decimal),
+    ("gradient", 0x0019100E, "Siemens DiffusionGradientDirection", values.doubles),
+)
+_SIEMENS_CREATOR, _SIEMENS = 0x00190010, b"SIEMENS MR HEADER"
+_COUNTS = {"pixel_spacing": 2, "position": 3, "orientation": 6, "imager_spacing": 2, "gradient": 3}
+_OPTIONAL = frozenset((
+    "padding_limit", "series_number", "acquisition_number", "temporal_position", "trigger_time", "echo_time",
+    "echo_number", "b_value", "gradient", "planar", "has_modality_lut",
+))  # fmt: skip  # one name a line would fill the screen
+"""Nonsense in these is as good as nothing: they tell volumes apart, or refine what is known without them."""
 
-_pydicom_lock = Lock()  # silencing warnings is global in Python
+_ROWS = {tag: (field, keyword, parser) for field, tag, keyword, parser in (*FIELDS, *_STAND_INS)}
+_WANTED = {swapped(tag): tag for tag in (*_ROWS, _SIEMENS_CREATOR)}
+_JUMPED = frozenset(tag for tag, row in _ROWS.items() if row[0] in _OPTIONAL) | {_SIEMENS_CREATOR}
+TAGS = {field: tag for field, tag, _, _ in FIELDS}
+"""The element of each field."""
+_PRIVATE = frozenset(tag for tag in _ROWS if tag >> 16 & 1)
+_SYNTAX = 0x00020010
+_NOTHING: Found = b"", b""
 
 
 def read_header(path: str | os.PathLike[str]) -> Header | None:
-    """The header of a DICOM file; None when the file is not DICOM (no DICM mark at byte 128).
+    """The header of a DICOM file; None when the file is not DICOM.
+
+    DICOM has its mark at byte 128, or starts with a data set at byte 0 as in old archives.
 
     Raises
     ------
     DamagedError, FormatError
-        When the file has the mark but cannot be read as DICOM, or an element holds nonsense.
+        When the file is DICOM but cannot be read as such, or an element holds nonsense.
     GeometryError
         When that element says where the image lies.
     InputError
@@ -189,38 +224,54 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
         raise DamagedError(f"{name} is damaged: {error}; copy or export it again") from None
 
 
+def is_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether a file starts like DICOM; OSError when it cannot be read."""
+    with system.opened(os.fspath(path)) as fd:
+        return _data_set(_walker(fd)) is not None
+
+
 def _read(name: str, fd: int) -> Header | None:
-    size = os.fstat(fd).st_size
-    first = _pread(fd, 0, min(FIRST_BYTES, size))
-    if first[128:132] != b"DICM":
+    walker = _walker(fd)
+    start = _data_set(walker)
+    if start is None:
         return None
     try:
-        return _walk(name, fd, Walker(lambda at, length: _pread(fd, at, min(length, size - at)), size, first))
+        return _walk(name, fd, walker, start)
     except OddLayoutError:
-        return _read_with_pydicom(name, size)
+        return _read_with_pydicom(name, os.fstat(fd).st_size)
 
 
-def _pread(fd: int, position: int, length: int) -> bytes:
-    data = bytearray(max(0, length))
-    got = system.pread_into(fd, memoryview(data), position)
-    return bytes(data) if got == length else bytes(data[:got])
+def _walker(fd: int) -> Walker:
+    size = os.fstat(fd).st_size
+    first = pread(fd, 0, min(FIRST_BYTES, size))
+    return Walker(lambda at, length: pread(fd, at, min(length, size - at)), size, first)
 
 
-def _walk(name: str, fd: int, walker: Walker) -> Header:
-    found: dict[str, Found] = {}
+def _data_set(walker: Walker) -> int | None:
+    """Byte where group 0002 or the data set starts; None where the file is not DICOM."""
+    if walker.buffer[128:132] == b"DICM":
+        return 132
+    return 0 if walker.starts_bare() else None
+
+
+def _walk(name: str, fd: int, walker: Walker, start: int) -> Header:
+    found: dict[int, Found] = {}
     size = walker.size
-    start = walker.meta(132, _META, found)
-    if "transfer_syntax" not in found:
+    at = walker.meta(start, {swapped(_SYNTAX): _SYNTAX}, found)
+    if _SYNTAX in found:
+        syntax = values.text(*found.pop(_SYNTAX))
+    elif at == 0:
+        syntax = EXPLICIT_LITTLE if walker.is_explicit(0) else IMPLICIT_LITTLE
+    else:
         raise OddLayoutError("no transfer syntax")
-    syntax = values.text(*found.pop("transfer_syntax"))
     if syntax == EXPLICIT_BIG:
         raise OddLayoutError("big endian")
     deflated_at = None
     if syntax == DEFLATED:
-        deflated_at, start = start, 0
+        deflated_at, at = at, 0
         # No deflate stream grows more than 1032 times.
         walker = Walker(Inflater(fd, deflated_at).peek, (size - deflated_at) * 1032 + 64)
-    pixels = walker.walk(start, syntax == IMPLICIT_LITTLE, _WANTED, found)
+    pixels = walker.walk(at, syntax == IMPLICIT_LITTLE, _WANTED, found, _JUMPED)
     tag, offset, length = pixels or (0, 0, 0)
     return Header(
         name,
@@ -230,117 +281,53 @@ def _walk(name: str, fd: int, walker: Walker) -> Header:
         tag,
         offset,
         None if length == UNDEFINED else length,
-        **_values(name, found),
+        **checked(name, found),
     )
-
-
-def _values(name: str, found: dict[str, Found]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for field, raw in found.items():
-        try:
-            value = _PARSERS[field](*raw)
-            if field in _COUNTS and value is not None and len(value) != _COUNTS[field]:
-                raise ValueError(f"has {len(value)} values, expected {_COUNTS[field]}")
-        except ValueError as error:
-            kind = GeometryError if field in _COUNTS else FormatError
-            raise kind(f"{name}: {_KEYWORDS[field]} {tag_name(_TAGS[field])} {error}; export the file again") from None
-        out[field] = value
-    if (out.get("padding") or 0) > 0x7FFF and out.get("pixel_representation") == 1 and found["padding"][1] == b"":
-        out["padding"] -= 0x10000  # implicit files do not say US or SS; the pixels do
-    return out
-
-
-class Inflater:
-    """A deflated data set, inflated only as far as asked (a small file can hide gigabytes)."""
-
-    __slots__ = ("_at", "_fd", "_stream", "data")
-
-    LARGEST_HEADER = 64 << 20
-
-    def __init__(self, fd: int, start: int) -> None:
-        self._fd, self._at = fd, start
-        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-        self.data = bytearray()
-
-    def peek(self, position: int, length: int) -> bytes:
-        """Bytes of the inflated stream; all from its beginning are kept, which suits headers."""
-        if position + length > self.LARGEST_HEADER:
-            raise DamagedError(f"its header inflates to more than {self.LARGEST_HEADER >> 20} MiB")
-        while len(self.data) < position + length:
-            piece = self.next(position + length - len(self.data))
-            if not piece:
-                break
-            self.data += piece
-        return bytes(self.data[position : position + length])
-
-    def next(self, most: int) -> bytes:
-        """The next inflated bytes, at most so many; empty at the end."""
-        while True:
-            source = self._stream.unconsumed_tail
-            if not source and not self._stream.eof:
-                source = _pread(self._fd, self._at, 1 << 16)
-                self._at += len(source)
-            if self._stream.eof or not source:
-                return b""
-            try:
-                piece = self._stream.decompress(source, most)
-            except zlib.error as error:
-                raise DamagedError(f"its deflated data set is broken ({error})") from None
-            if piece:
-                return piece
 
 
 def _read_with_pydicom(name: str, size: int) -> Header:
     """The header of a file that the walker does not follow: big endian, no transfer syntax, unknown VRs."""
-    import pydicom
-
-    with _pydicom_lock, warnings.catch_warnings(), open(name, "rb") as file:
-        warnings.simplefilter("ignore")
-        try:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-            found = {field: raw for field in _PARSERS if (raw := _element_text(dataset, field)) is not None}
-            implicit, little = dataset.original_encoding
-        except Exception as error:  # pydicom meets hostile bytes with many kinds of exception, MemoryError among them
-            raise DamagedError(f"pydicom cannot read it either ({type(error).__name__}: {error})") from None
-        offset = file.tell()
-        head = file.read(12)
-    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _native_syntax(implicit, little)
-    tag, start, length = _pixel_element(head, bool(implicit), "little" if little else "big")
-    vr = "" if little or implicit else head[4:6].decode("latin-1")
+    with open(name, "rb") as file:
+        odd = read_odd(file, _WANTED.values())
+    length = None if odd.length == UNDEFINED else odd.length
+    facts = checked(name, odd.found)
     return Header(
-        name, size, sys.intern(syntax), None, tag, offset + start, None if length == UNDEFINED else length,
-        pixel_vr=vr, **_values(name, found),
-    )  # fmt: skip  # one argument a line would hide the parallel with _walk
+        name, size, odd.transfer_syntax, None, odd.pixel_tag, odd.offset, length, pixel_vr=odd.pixel_vr, **facts
+    )
 
 
-def _native_syntax(implicit: bool | None, little: bool | None) -> str:
-    if implicit:
-        return IMPLICIT_LITTLE
-    return EXPLICIT_LITTLE if little else EXPLICIT_BIG
+def checked(name: str, found: dict[int, Found]) -> dict[str, Any]:
+    """Fields of a header from raw elements by tag; `name` stands in the messages.
+
+    Raises
+    ------
+    FormatError, GeometryError
+        When an element that matters holds nonsense.
+    """
+    if not found.pop(_SIEMENS_CREATOR, _NOTHING)[0].startswith(_SIEMENS):
+        for tag in _PRIVATE:
+            found.pop(tag, None)
+    out: dict[str, Any] = {}
+    for tag, raw in found.items():
+        field, keyword, parser = _ROWS[tag]
+        try:
+            value = parser(*raw)
+            if field in _COUNTS and value is not None and len(value) != _COUNTS[field]:
+                raise ValueError(f"has {len(value)} values, expected {_COUNTS[field]}")
+        except ValueError as error:
+            if field in _OPTIONAL:
+                continue
+            kind = GeometryError if field in _COUNTS else FormatError
+            raise kind(f"{name}: {keyword} {tag_name(tag)} {error}; export the file again") from None
+        if out.get(field) is None:  # an element comes before its stand-in
+            out[field] = value
+    if out.get("pixel_representation") == 1:
+        for field in ("padding", "padding_limit"):
+            _make_signed(out, field, found)
+    return out
 
 
-def _element_text(dataset: Any, field: str) -> Found | None:
-    """What the walker would have found, from a pydicom data set: decimal text, or a little-endian integer."""
-    element = dataset.get(_TAGS[field])
-    if element is None or element.value is None:
-        return None
-    value = element.value
-    if _PARSERS[field] is values.integer:
-        if not isinstance(value, int):
-            return str(value).encode(), b"IS"
-        signed = value < 0
-        return value.to_bytes(4, "little", signed=signed), b"SL" if signed else b"UL"
-    parts = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-    return "\\".join(str(part) for part in parts).encode("utf-8", "replace"), str(element.VR).encode()
-
-
-def _pixel_element(head: bytes, implicit: bool, order: Any) -> tuple[int, int, int]:
-    """Tag, header length and declared length of the pixel data element that starts `head`; zeros where it is none."""
-    if len(head) < 8:
-        return 0, 0, 0
-    tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
-    if tag not in (0x7FE00008, 0x7FE00009, 0x7FE00010):
-        return 0, 0, 0
-    if not implicit and head[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN"):
-        return tag, 12, int.from_bytes(head[8:12], order)
-    return tag, 8, int.from_bytes(head[4:8], order)  # some "explicit" files are implicit
+def _make_signed(out: dict[str, Any], field: str, found: dict[int, Found]) -> None:
+    """Implicit files do not say US or SS; the pixels do."""
+    if (out.get(field) or 0) > 0x7FFF and found[TAGS[field]][1] == b"":
+        out[field] -= 0x10000

@@ -7,6 +7,7 @@ serves all slices, which keeps the headers of 20,000 slices small.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -14,9 +15,24 @@ from typing import Any
 Parser = Callable[[bytes, bytes], Any]
 """From an element's bytes and VR to its value; raises ValueError with the reason."""
 
-__all__ = ["Parser", "decimals", "integer", "one_decimal", "own_decimals", "text", "uid", "whole_text", "words"]
+__all__ = [
+    "Parser",
+    "decimals",
+    "doubles",
+    "first_whole",
+    "integer",
+    "one_decimal",
+    "one_double",
+    "own_decimals",
+    "present",
+    "text",
+    "uid",
+    "whole_text",
+    "words",
+]
 
 _SHARED = 512
+_AS_TEXT = frozenset((b"DS", b"IS", b"LO", b"SH"))
 
 
 def uid(raw: bytes, _vr: bytes) -> str:
@@ -43,7 +59,7 @@ def words(raw: bytes, vr: bytes) -> tuple[str, ...]:
 @lru_cache(_SHARED)
 def integer(raw: bytes, vr: bytes) -> int | None:
     """One whole number, binary (US, SS, UL, SL) or text (IS)."""
-    if vr == b"IS":
+    if vr in _AS_TEXT:
         return _whole(raw)
     if not raw:
         return None
@@ -56,6 +72,12 @@ def integer(raw: bytes, vr: bytes) -> int | None:
 def whole_text(raw: bytes, _vr: bytes) -> int | None:
     """One whole number written as text, whatever the VR says."""
     return _whole(raw)
+
+
+@lru_cache(_SHARED)
+def first_whole(raw: bytes, _vr: bytes) -> int | None:
+    """The first of several whole numbers written as text."""
+    return _whole(raw.split(b"\\")[0])
 
 
 def _whole(raw: bytes) -> int | None:
@@ -87,6 +109,32 @@ def one_decimal(raw: bytes, vr: bytes) -> float | None:
     if len(values) > 1:
         raise ValueError(f"has {len(values)} values, expected 1")
     return values[0]
+
+
+@lru_cache(_SHARED)
+def doubles(raw: bytes, vr: bytes) -> tuple[float, ...] | None:
+    """Numbers of eight bytes (FD), or decimal text where the VR says so."""
+    if vr in _AS_TEXT:
+        return own_decimals(raw, vr)
+    if len(raw) % 8:
+        raise ValueError(f"has {len(raw)} bytes, expected numbers of 8")
+    values = struct.unpack(f"<{len(raw) // 8}d", raw)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"is {values}, expected finite numbers")
+    return values or None
+
+
+def one_double(raw: bytes, vr: bytes) -> float | None:
+    """One number of eight bytes."""
+    values = doubles(raw, vr)
+    if values is not None and len(values) > 1:
+        raise ValueError(f"has {len(values)} values, expected 1")
+    return None if values is None else values[0]
+
+
+def present(raw: bytes, _vr: bytes) -> bool:
+    """Whether there is anything."""
+    return bool(raw)
 
 
 def _number(raw: bytes) -> float:

@@ -5,8 +5,9 @@ Layout: PS3.5 section 7.1 (elements), 7.5 (sequences), A.4 (encapsulated pixel d
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from chunkvol.errors import DamagedError
 
@@ -26,6 +27,7 @@ __all__ = ["FIRST_BYTES", "UNDEFINED", "Found", "OddLayoutError", "Walker", "swa
 
 Found = tuple[bytes, bytes]
 """An element's value and its VR (empty in implicit data sets)."""
+_LEFT: Found = b"\0", b""
 
 
 class OddLayoutError(Exception):
@@ -44,6 +46,15 @@ def tag_name(tag: int) -> str:
 
 _ITEM, _ITEM_END, _SEQUENCE_END = swapped(0xFFFEE000), swapped(0xFFFEE00D), swapped(0xFFFEE0DD)
 _PIXELS = frozenset(map(swapped, (0x7FE00008, 0x7FE00009, 0x7FE00010)))
+_UID = re.compile(rb"[0-2](\.\d+){3,}[\0 ]?")
+_PROOFS = {
+    0x00020002: _UID,  # Media Storage SOP Class UID
+    0x00020010: _UID,  # Transfer Syntax UID
+    0x00080010: re.compile(rb"ACR-NEMA.*", re.DOTALL),  # Recognition Code, before there was DICOM
+    0x00080016: _UID,  # SOP Class UID
+    0x00280010: re.compile(rb"..", re.DOTALL),  # Rows
+}
+_FIRST_GROUPS = (2, 8)
 
 
 class Walker:
@@ -73,7 +84,7 @@ class Walker:
         self._base, self.buffer = position, data
         return 0
 
-    def meta(self, position: int, wanted: Mapping[int, str], found: dict[str, Found]) -> int:
+    def meta(self, position: int, wanted: Mapping[int, int], found: dict[int, Found]) -> int:
         """Collect group 0002, always explicit; returns where the data set starts. Its length field often lies."""
         while position + 8 <= self.size:
             start = self.at(position, 12)
@@ -92,9 +103,17 @@ class Walker:
         return position
 
     def walk(
-        self, position: int, implicit: bool, wanted: Mapping[int, str], found: dict[str, Found]
+        self,
+        position: int,
+        implicit: bool,
+        wanted: Mapping[int, int],
+        found: dict[int, Found],
+        optional: Container[int] = (),
     ) -> tuple[int, int, int] | None:
         """Collect the wanted elements of a data set until its pixel data.
+
+        What is `optional` and too large to be a value (a sequence, another vendor's private element) is jumped over;
+        one zero byte then stands for it.
 
         Returns
         -------
@@ -123,13 +142,13 @@ class Walker:
                         raise OddLayoutError(f"{tag_name(swapped(tag))} has no known VR")
                     length = _UINT.unpack_from(buffer, start + 8)[0]
                     head = 12
-            name = field(tag)
+            key = field(tag)
             end = start + head + length
-            if name is not None:
+            if key is not None and (length <= _MAX_VALUE or not _left(key, optional, found)):
                 if end <= limit and length <= _MAX_VALUE:
-                    found[name] = buffer[start + head : end], vr
+                    found[key] = buffer[start + head : end], vr
                 else:
-                    found[name] = self._value(tag, vr, position + head, length)
+                    found[key] = self._value(tag, vr, position + head, length)
                     buffer, base = self.buffer, self._base
                     limit = len(buffer) - 12
             elif tag in pixels:
@@ -142,6 +161,40 @@ class Walker:
             position += head + length
             if position > self.size:
                 self._past(position - length - head, tag, position - length, length)
+
+    def starts_bare(self) -> bool:
+        """Whether byte 0 starts a data set without preamble and mark, as in archives older than them.
+
+        Believed only of a little-endian group 0002 or 0008 whose elements ascend without a flaw to one that tells
+        what the object is, or to Rows.
+        """
+        try:
+            return self._ascends_to_proof()
+        except (DamagedError, OddLayoutError):
+            return False
+
+    def _ascends_to_proof(self) -> bool:
+        position, last = 0, 0
+        while position + 12 <= self.size:
+            implicit = not self.is_explicit(position)
+            raw, vr, length, value = self._element(position, implicit)
+            tag = swapped(raw)
+            if tag <= last or (last == 0 and tag >> 16 not in _FIRST_GROUPS):
+                return False
+            if tag in _PROOFS:
+                return bool(_PROOFS[tag].fullmatch(self._value(raw, vr, value, length)[0]))
+            last = tag
+            if length == UNDEFINED:
+                position = self._skip_sequence(value, implicit or vr == b"UN", 1)
+            else:
+                position = self._past(position, raw, value, length)
+        return False
+
+    def is_explicit(self, position: int) -> bool:
+        """Whether the element that starts here has a VR."""
+        start = self.at(position, 12)
+        vr = self.buffer[start + 4 : start + 6]
+        return vr in _SHORT or vr in _LONG
 
     def _more(self, position: int) -> bool:
         """Whether an element can start here; a few zeros after the last one are padding."""
@@ -213,3 +266,11 @@ class Walker:
                 position = self._skip_sequence(value, implicit or vr == b"UN", depth + 1)
             else:
                 position = self._past(position, tag, value, length)
+
+
+def _left(key: int, optional: Container[int], found: dict[int, Found]) -> bool:
+    """Whether an element without a sensible length can be left where it is; that it is there is noted."""
+    if key not in optional:
+        return False
+    found[key] = _LEFT
+    return True

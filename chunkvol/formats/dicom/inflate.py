@@ -1,0 +1,57 @@
+"""Bytes of a file at a position, and of a deflated data set."""
+
+from __future__ import annotations
+
+import zlib
+
+from chunkvol import system
+from chunkvol.errors import DamagedError
+
+__all__ = ["Inflater", "pread"]
+
+
+def pread(fd: int, position: int, length: int) -> bytes:
+    """Bytes from a position; fewer where the file ends."""
+    data = bytearray(max(0, length))
+    got = system.pread_into(fd, memoryview(data), position)
+    return bytes(data) if got == length else bytes(data[:got])
+
+
+class Inflater:
+    """A deflated data set, inflated only as far as asked (a small file can hide gigabytes)."""
+
+    __slots__ = ("_at", "_fd", "_stream", "data")
+
+    LARGEST_HEADER = 64 << 20
+
+    def __init__(self, fd: int, start: int) -> None:
+        self._fd, self._at = fd, start
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self.data = bytearray()
+
+    def peek(self, position: int, length: int) -> bytes:
+        """Bytes of the inflated stream; all from its beginning are kept, which suits headers."""
+        if position + length > self.LARGEST_HEADER:
+            raise DamagedError(f"its header inflates to more than {self.LARGEST_HEADER >> 20} MiB")
+        while len(self.data) < position + length:
+            piece = self.next(position + length - len(self.data))
+            if not piece:
+                break
+            self.data += piece
+        return bytes(self.data[position : position + length])
+
+    def next(self, most: int) -> bytes:
+        """The next inflated bytes, at most so many; empty at the end."""
+        while True:
+            source = self._stream.unconsumed_tail
+            if not source and not self._stream.eof:
+                source = pread(self._fd, self._at, 1 << 16)
+                self._at += len(source)
+            if self._stream.eof or not source:
+                return b""
+            try:
+                piece = self._stream.decompress(source, most)
+            except zlib.error as error:
+                raise DamagedError(f"its deflated data set is broken ({error})") from None
+            if piece:
+                return piece
