@@ -16,6 +16,7 @@ import chunkvol
 from chunkvol import Metadata, Rescale, Volume
 from chunkvol.cli import cli
 from chunkvol.errors import BudgetError, FormatError, InputError, OutputError
+from chunkvol.formats import FORMATS
 from chunkvol.kernels import REDUCERS
 from chunkvol.ops.reorient import canonical
 from chunkvol.progress import Progress
@@ -163,6 +164,69 @@ def test_a_suggested_factor_can_be_typed_as_it_stands(monkeypatch: pytest.Monkey
     assert facts["suggested_factor"] == [6, 2, 1]
     assert "--factor 6,2,1" in summary_text(facts)
     assert chunkvol.downsample(volume, (1, 2, 6)).read().nbytes <= 100_000
+
+
+# ---------------------------------------------------------------------------------------------- options of reading
+
+
+def test_options_of_reading_and_of_writing_go_where_they_belong(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    dicom = FORMATS["DICOM series"]
+
+    def read(path: Path, progress: Progress, **options: Any) -> Volume:
+        asked.update(options)
+        return dicom.read(path, progress)
+
+    monkeypatch.setitem(FORMATS, "DICOM series", replace(dicom, read=read))
+    opened = chunkvol.ingest(
+        series, tmp_path / "a.ome.zarr", gaps="fill", fill_value=-1000.0, keep_phi=True, codec="zstd", method="max"
+    )
+    assert asked == {"gaps": "fill", "fill_value": -1000.0, "keep_phi": True}
+    assert opened.metadata.pyramid == "max"
+    assert json.loads((tmp_path / "a.ome.zarr" / "0" / "zarr.json").read_text())["data_type"] == "uint16"
+    asked.clear()
+    chunkvol.open_volume(series, spacing=(3.0, 2.0, 1.0))
+    assert asked == {"spacing": (3.0, 2.0, 1.0)}
+
+
+def test_options_that_the_input_does_not_have_are_refused_before_it_is_read(
+    volume: Volume, series: Path, tmp_path: Path
+) -> None:
+    for name in ("a.nrrd", "a.ome.zarr"):
+        chunkvol.write_volume(volume, tmp_path / name)
+    known = ", ".join(sorted(FORMATS["DICOM series"].read_options))
+    told = Told()
+    for path, message in (
+        (tmp_path / "a.nrrd", "NRRD has no reading option gaps; it has none"),
+        (tmp_path / "a.ome.zarr", "OME-Zarr has no reading option gaps; it has keep_phi"),
+    ):
+        with pytest.raises(InputError, match=message):
+            chunkvol.open_volume(path, gaps="fill")
+        with pytest.raises(InputError, match=message):
+            chunkvol.ingest(path, tmp_path / "b.ome.zarr", gaps="fill")
+    with pytest.raises(InputError, match=f"DICOM series has no reading option gap; it has {known}"):
+        chunkvol.open_volume(series, gap="fill", progress=told)
+    with pytest.raises(InputError, match="gaps is 'keep'; it can be fill or split"):
+        chunkvol.open_volume(series, gaps="keep", progress=told)
+    with pytest.raises(InputError, match="the volume is open already: give few, gaps to open_volume, or a path"):
+        chunkvol.ingest(volume, tmp_path / "b.ome.zarr", gaps="fill", few=True)
+    assert told.stages == []
+    assert not (tmp_path / "b.ome.zarr").exists()
+
+
+def test_a_plan_tells_that_the_geometry_is_assumed(volume: Volume, tmp_path: Path) -> None:
+    nowhere = replace(volume, metadata=replace(volume.metadata, assumed=True))
+    for name in ("a.nrrd", "a.ome.zarr"):
+        plan = chunkvol.plan_write(nowhere, tmp_path / name)
+        assert plan.notes[0] == "the geometry is assumed, not stated by the input; the output says so too"
+        assert plan.notes[1:] == chunkvol.plan_write(volume, tmp_path / name).notes
+        assert chunkvol.write_volume(nowhere, tmp_path / name).plan.notes == plan.notes
+        reopened = chunkvol.open_volume(tmp_path / name)
+        straight = Volume(reopened.read(), minus_grid(reopened.shape), reopened.metadata)
+        for made in (reopened, reopened.values, reopened[1:5], chunkvol.downsample(reopened, 2), canonical(straight)):
+            assert made.metadata.assumed
 
 
 # ------------------------------------------------------------------------------------------------- what is left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import chunkvol
-from chunkvol import Geometry, Volume, system
+from chunkvol import Geometry, Metadata, Volume, system
 from chunkvol.errors import DamagedError, FormatError, GeometryError
 from chunkvol.memory import MIB
 from chunkvol.ops.downsample import downsample
@@ -85,6 +86,41 @@ def test_metadata_and_geometry_come_back_exactly(tmp_path: Path) -> None:
     opened = chunkvol.open_volume(store(volume, tmp_path))
     assert opened.geometry == grid
     assert opened.metadata == metadata
+
+
+def test_facts_of_the_acquisition_come_back_exactly(tmp_path: Path) -> None:
+    extra = {
+        "kvp": 120.0,
+        "convolution_kernel": ["B60f", "3"],
+        "protocol": 'Schädel "dünn" \\ 頭',
+        "planes": {"filled": [3, 4], "runs": [[0, 3], [5, 9]], "nothing": [], "empty": {}},
+        "padding": [-2000, -2000],
+    }
+    grid = oblique_grid((9, 8, 7))
+    opened = chunkvol.open_volume(store(Volume(np.zeros(grid.shape, "u1"), grid, Metadata(extra=extra)), tmp_path))
+    assert opened.metadata.extra == extra
+    assert [level.metadata.extra for level in opened.levels] == [extra] * len(opened.levels)
+
+
+def test_a_table_of_a_line_a_plane_stays_small_and_quick(tmp_path: Path) -> None:
+    """20,000 planes, each with a slope of its own of as many digits as a DICOM file can hold."""
+    slopes = [[float(f"{slope:.14g}"), 0.0] for slope in np.random.default_rng(1).uniform(0.1, 3, 20_000)]
+    grid = oblique_grid((9, 8, 7))
+    volume = Volume(np.zeros(grid.shape, "f8"), grid, Metadata(extra={"slopes": slopes, "kvp": 80.0}))
+    path = store(volume, tmp_path) / "zarr.json"
+    text = path.read_text()
+    assert len(text) < 40 * len(slopes)
+    assert text.count("\n") < 100
+    assert json.loads(text)["attributes"]["chunkvol"]["metadata"]["extra"]["slopes"] == slopes
+    started = time.process_time()
+    assert chunkvol.open_volume(tmp_path / "a.ome.zarr").metadata.extra["slopes"] == slopes
+    assert time.process_time() - started < 2
+
+
+def test_people_can_read_the_metadata_too(tmp_path: Path) -> None:
+    text = (store(noise_volume(oblique_grid((9, 8, 7))), tmp_path) / "zarr.json").read_text()
+    assert '\n   "levels": [\n    {\n     "path": "0",\n     "shape": [9, 8, 7],\n' in text
+    assert text.startswith('{\n "zarr_format": 3,\n') and text.endswith("}\n")
 
 
 @pytest.mark.parametrize("grid", [oblique_grid((9, 300, 300)), minus_grid((9, 300, 280))], ids=["oblique", "minus"])
