@@ -54,7 +54,7 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     options
         Of the format. DICOM series: `series` (a Series Instance UID or the start of a short id), `gaps` ("fill",
         "split"), `fill_value` (real), `uneven` ("resample", "mean"), `duplicates` ("first", "last"), `tilt` ("keep",
-        "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert` and `keep_phi`; see `ReadOptions`. OME-Zarr:
+        "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert` and `keep_phi`. OME-Zarr:
         `keep_phi`, to keep what a store tells of the patient. NRRD has none.
 
     Raises
