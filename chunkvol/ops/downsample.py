@@ -23,7 +23,13 @@ _STEP_BYTES = 4 << 20
 __all__ = ["ReducedSource", "downsample", "fit_factors", "resolve_factors"]
 
 
-def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: str = "mean") -> Volume:
+def downsample(
+    volume: Volume,
+    factors: int | tuple[int, int, int],
+    *,
+    method: str = "mean",
+    ignore: tuple[float, float] | None = None,
+) -> Volume:
     """The volume whose voxels are blocks of `factors` voxels; lazy.
 
     Parameters
@@ -35,18 +41,23 @@ def downsample(volume: Volume, factors: int | tuple[int, int, int], *, method: s
     method
         mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
         median, mode (ties: the smallest), min or max. The origin moves to the block's centre, except for stride.
+    ignore
+        Smallest and largest stored value of padding, which the mean leaves out, as it then does NaN; a block of
+        nothing but padding becomes the smallest. Only for the mean.
 
     Raises
     ------
     InputError
-        Unknown method, or none for this type; a factor below 1, or factors that no axis of the volume has room for.
+        Unknown method, or none for this type; a factor below 1, or factors that no axis of the volume has room for;
+        padding that is no range of two numbers, or that the method does not leave out.
     """
     row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)
-    steps = steps_to(volume.geometry, wanted) if row.nested else (wanted,)
-    source = ReducedSource(volume.source, wanted, method, steps)
+    padding = None if ignore is None else _padding(method, ignore)
+    steps = steps_to(volume.geometry, wanted) if row.nested and padding is None else (wanted,)
+    source = ReducedSource(volume.source, wanted, method, steps, padding)
     geometry = volume.geometry.coarsened(wanted, row.anchor)
-    metadata = volume.metadata.with_step(reduction_step(wanted, method))
+    metadata = volume.metadata.with_step(reduction_step(wanted, method) + _said(padding))
     pyramid = method if row.nested else metadata.pyramid
     problems = (*metadata.problems, *_shortened(factors, wanted))
     return Volume(source, geometry, replace(metadata, pyramid=pyramid, problems=problems))
@@ -57,6 +68,29 @@ def _shortened(asked: int | tuple[int, int, int], taken: Shape) -> list[str]:
     given = tuple(asked) if isinstance(asked, Iterable) else (asked,) * 3
     named = zip("zyx", given, taken, strict=True)
     return [f"factor {a} along {axis} became {t}, the length of that axis" for axis, a, t in named if a != t]
+
+
+def _padding(method: str, ignore: Any) -> tuple[float, float]:
+    """The checked range of padding."""
+    if method != "mean":
+        raise InputError(
+            f"padding is left out by the method mean, not by {method}; take mean, or do not ignore padding"
+        )
+    given = tuple(ignore) if isinstance(ignore, Iterable) else (ignore,)
+    if len(given) != 2 or not all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in given):
+        raise InputError(f"padding to ignore is two finite numbers, the smallest and the largest, found {ignore!r}")
+    if given[0] > given[1]:
+        raise InputError(f"padding to ignore begins at {given[0]}, above its end {given[1]}; turn them round")
+    low, high = (int(v) if v == int(v) else float(v) for v in given)
+    return low, high
+
+
+def _said(padding: tuple[float, float] | None) -> str:
+    """How a history tells of padding that was left out."""
+    if padding is None:
+        return ""
+    low, high = padding
+    return f" ignoring {low}" if low == high else f" ignoring {low} to {high}"
 
 
 def _reducer(method: str, dtype: np.dtype[Any]) -> kernels.Reducer:
@@ -80,10 +114,6 @@ def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
         )
     k, j, i = (min(int(f), n) for f, n in zip(given, shape, strict=True))
     return k, j, i
-
-
-def _is_factor(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and bool(1 <= value < math.inf) and bool(value == int(value))
 
 
 def fit_factors(volume: Volume, limit: int) -> Shape:
@@ -118,6 +148,8 @@ class ReducedSource(DerivedSource):
     """Key of `REDUCERS`."""
     steps: tuple[Shape, ...]
     """Factors one after the other whose product is `factors`; sums are carried, so only their order depends on it."""
+    ignore: tuple[float, float] | None = None
+    """Smallest and largest value of padding that the mean leaves out."""
     shape: Shape = field(init=False)
     """Blocks along (k, j, i)."""
 
@@ -205,7 +237,10 @@ class ReducedSource(DerivedSource):
             shape = region_shape(fine)
             held = held if held.size >= voxels(shape) else np.empty(voxels(shape), self.dtype)
             block = self.source.read(fine, held[: voxels(shape)].reshape(shape))
-            kernels.reduce_steps(self.method, block, self.steps, out=out[place])
+            if self.ignore is None:
+                kernels.reduce_steps(self.method, block, self.steps, out=out[place])
+            else:
+                kernels.masked_mean(block, self.factors, self.ignore, out[place])
 
     def _pick(self, region: Region, out: Block) -> None:
         """The first plane of each block, of which the first rows and columns are kept."""
@@ -220,7 +255,12 @@ class ReducedSource(DerivedSource):
     def _run(self, region: Region, out: Block) -> None:
         """Planes of output from planes of the source, of which one is held at a time."""
         fine = scaled(region, self.factors)
-        reducer = kernels.PlaneReduction(self.method, (out.shape[1], out.shape[2]), self.dtype, self.factors)
+        size = out.shape[1], out.shape[2]
+        reducer: kernels.PlaneReduction | kernels.MaskedPlanes
+        if self.ignore is None:
+            reducer = kernels.PlaneReduction(self.method, size, self.dtype, self.factors)
+        else:
+            reducer = kernels.MaskedPlanes(size, self.dtype, self.factors, self.ignore)
         plane = np.empty((1, *region_shape(fine)[1:]), self.dtype)
         for n in range(len(out)):
             first = fine[0].start + n * self.factors[0]
@@ -261,10 +301,19 @@ class ReducedSource(DerivedSource):
             return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane)
         if self._by_plane:
             plane = (1, *fine[1:])
-            kept = kernels.plane_scratch(self.method, (dj, shape[2]), self.dtype, self.factors)
+            kept = self._kept((dj, shape[2]))
             return voxels(plane) * self.dtype.itemsize + self.source.scratch(plane) + kept
-        work = max(self.source.scratch(fine), kernels.steps_scratch(self.method, fine, self.dtype, self.steps))
-        return voxels(fine) * self.dtype.itemsize + work
+        if self.ignore is None:
+            work = kernels.steps_scratch(self.method, fine, self.dtype, self.steps)
+        else:
+            work = self._kept((dj, shape[2]))
+        return voxels(fine) * self.dtype.itemsize + max(self.source.scratch(fine), work)
+
+    def _kept(self, size: tuple[int, int]) -> int:
+        """Bytes of running results of so many rows and columns."""
+        if self.ignore is not None:
+            return kernels.masked_scratch(size, self.dtype, self.factors)
+        return kernels.plane_scratch(self.method, size, self.dtype, self.factors)
 
     def _smooth_scratch(self, shape: Shape) -> int:
         rows = self._smooth_rows(shape[1])
