@@ -154,7 +154,8 @@ def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> 
     # Where the codestream and the header disagree about the sign, the value is in the codestream's own bits.
     agree = facts.signed and layout.dtype.kind == "i"
     bits = layout.bits if agree else min(layout.bits, facts.precision)
-    keep_stored_bits(out, bits, bits - 1)
+    # A codestream that reaches the uppermost bit holds whole words; one that does not, the values themselves.
+    keep_stored_bits(out, bits, layout.high_bit if facts.precision > layout.high_bit else bits - 1)
 
 
 def _check_segments(frame: bytes, layout: PixelLayout) -> None:

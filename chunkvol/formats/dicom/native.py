@@ -8,7 +8,7 @@ import numpy as np
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.formats.dicom.header import Inflater
+from chunkvol.formats.dicom.inflate import Inflater
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits, take_grey
 from chunkvol.formats.dicom.transfer import SYNTAXES
 from chunkvol.sources import Block

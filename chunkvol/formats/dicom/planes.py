@@ -45,8 +45,9 @@ class DicomPlanes(Source):
     """Fingerprint of the series."""
     deflated_at: npt.NDArray[np.int64] | None = None
     """Byte where each deflated data set starts, or None."""
-    framed: bool = False
-    """Whether offsets and lengths of compressed planes are those of a frame's own fragments, of several in a file."""
+    framed: bool | npt.NDArray[np.bool_] = False
+    """Whether offset and length of compressed planes, of all or shape (planes,), are those of a frame's own fragments,
+    as in a file of several frames."""
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
@@ -161,7 +162,8 @@ class DicomPlanes(Source):
         if inflated is not None:
             grey_plane(lambda stored: inflated.fill(offset, stored), self.layout, plane)
         elif SYNTAXES[self.layout.transfer_syntax].encapsulated:
-            frame = (read_fragments if self.framed else read_frame)(fd, offset, int(self.lengths[k]))
+            framed = self.framed if isinstance(self.framed, bool) else self.framed[k]
+            frame = (read_fragments if framed else read_frame)(fd, offset, int(self.lengths[k]))
             decode_frame(frame, self.layout, self._decoder, plane)
         else:
             grey_plane(lambda stored: pixels_at(fd, offset, self.layout, stored), self.layout, plane)
