@@ -52,9 +52,7 @@ def _read_nrrd(path: Path, progress: Progress) -> Volume:
 
 
 def _read_dicom(path: Path, progress: Progress, **options: Any) -> Volume:
-    chosen = (ReadOptions(**options),) if options else ()
-    planes, geometry, metadata = open_dicom(path, progress, *chosen)
-    return Volume(planes, geometry, metadata)
+    return Volume(*open_dicom(path, progress, ReadOptions(**options)))
 
 
 FORMATS = {

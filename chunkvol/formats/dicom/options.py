@@ -47,13 +47,17 @@ class ReadOptions:
             value = getattr(self, name)
             if value and value not in allowed:
                 raise InputError(f"{name} is {value!r}; it can be {' or '.join(allowed)}")
-        if self.spacing is not None and not all(0 < value < float("inf") for value in self.spacing):
-            raise InputError(f"the spacing must be three numbers above 0 mm, found {self.spacing}")
+        if self.spacing is not None and not _is_spacing(self.spacing):
+            raise InputError(f"the spacing must be three numbers (k, j, i) above 0 mm, found {self.spacing!r}")
 
     @classmethod
     def names(cls) -> frozenset[str]:
         """The options by name."""
         return frozenset(field.name for field in fields(cls))
+
+
+def _is_spacing(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 3 and all(0 < length < float("inf") for length in value)
 
 
 def _allowed(kind: Any) -> tuple[str, ...]:

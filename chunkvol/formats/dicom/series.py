@@ -1,28 +1,34 @@
-"""One regular series of DICOM images as a volume: found, checked, placed."""
+"""One series of DICOM images as a volume: found, chosen, stacked, and given its values."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from chunkvol.errors import FormatError, GeometryError, InputError
-from chunkvol.formats.dicom.checks import IMAGE_CHECKS, check_step, file_name, off_the_line
+from chunkvol.errors import InputError
+from chunkvol.formats.dicom.acquisition import facts_of
+from chunkvol.formats.dicom.groups import Group, choose, find_groups
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.layout import PixelLayout, layout_of
+from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.planes import DicomPlanes
-from chunkvol.formats.dicom.scan import groups, read_folder
-from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder, syntax_of
+from chunkvol.formats.dicom.scan import read_folder
+from chunkvol.formats.dicom.stack import Stack, runs, stacked
+from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
+from chunkvol.formats.dicom.voxels import Voxels, voxels_of
 from chunkvol.geometry import Geometry
-from chunkvol.metadata import Metadata, Rescale
+from chunkvol.metadata import Metadata
 from chunkvol.progress import Progress
+from chunkvol.sources import Source
 
-_JITTER = 1e-6
-_LISTED = 12
+_RUN = re.compile(r"([0-9a-fA-F]+)\.(\d+)")
 
 __all__ = ["Series", "check_decoder", "find_series", "open_dicom", "series_of"]
 
@@ -32,44 +38,53 @@ class Series:
     """A series that is one regular volume."""
 
     planes: DicomPlanes
-    """Its voxels, not yet read."""
+    """The planes as they are stored, not yet read."""
+    source: Source
+    """The volume's voxels, made of them."""
     geometry: Geometry
     """Where they lie."""
     metadata: Metadata
     """What they mean."""
-    problems: tuple[str, ...]
-    """What was skipped, and how far the headers are from an ideal grid."""
 
     @property
     def layout(self) -> PixelLayout:
         """How the pixels are stored."""
         return self.planes.layout
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out, and how far the headers are from an ideal grid."""
+        return self.metadata.problems
+
 
 def open_dicom(
-    folder: str | os.PathLike[str], progress: Progress | None = None
-) -> tuple[DicomPlanes, Geometry, Metadata]:
-    """Voxels, geometry and metadata of the one series under a folder.
+    path: str | os.PathLike[str], progress: Progress | None = None, options: ReadOptions | None = None
+) -> tuple[Source, Geometry, Metadata]:
+    """Voxels, geometry and metadata of one series: of a folder, a DICOMDIR or one file.
 
     Raises
     ------
     InputError
-        When there is no series, more than one, or a file cannot be read; DecoderError when no decoder is installed.
+        When there is no series, or more than one to choose from, or a file cannot be read; DecoderError when no
+        decoder is installed.
     GeometryError
-        When the series is not one regular volume.
+        When the series is not one regular volume, and the options do not say what to do about it.
     """
-    series = find_series(folder, progress)
+    series = find_series(path, progress, options)
     check_decoder(series)
-    return series.planes, series.geometry, series.metadata
+    return series.source, series.geometry, series.metadata
 
 
-def find_series(folder: str | os.PathLike[str], progress: Progress | None = None) -> Series:
-    """The one series under a folder, checked; see `open_dicom`."""
-    scan = read_folder(folder, progress)
-    found = groups(scan.images)
-    if len(found) > 1:
-        raise InputError(f"{os.fspath(folder)} holds {len(found)} series, expected one; {_listing(found)}")
-    return series_of(next(iter(found.values())), scan.problems)
+def find_series(
+    path: str | os.PathLike[str], progress: Progress | None = None, options: ReadOptions | None = None
+) -> Series:
+    """The series that is meant, checked; see `open_dicom`."""
+    options = options or ReadOptions()
+    scan = read_folder(path, progress)
+    wanted, run = _wanted(options.series)
+    group, left_out = choose(find_groups(scan.images), wanted, os.fspath(path))
+    _check_run(group, options, run)
+    return series_of(group.images, options, run=run, problems=(*scan.problems, *left_out))
 
 
 def check_decoder(series: Series) -> None:
@@ -79,120 +94,100 @@ def check_decoder(series: Series) -> None:
         find_decoder(syntax)
 
 
-def series_of(images: Sequence[Header], problems: Sequence[str] = ()) -> Series:
+def series_of(
+    images: Sequence[Header],
+    options: ReadOptions | None = None,
+    *,
+    run: int | None = None,
+    problems: Sequence[str] = (),
+) -> Series:
     """The volume that these images make; GeometryError, InputError where they do not."""
-    for check in IMAGE_CHECKS:
-        check(images)
-    row, column, normal = _axes(images[0])
-    positions = np.array([image.position for image in images])
-    # Equal heights keep the order of their paths, so that the messages do not depend on sorting.
-    order = np.argsort(positions @ normal, kind="stable")
-    images, positions = [images[n] for n in order], positions[order]
-    check_step(images, positions, positions @ normal)
-    geometry = _geometry(images, positions, row, column)
-    problems = (*problems, *_oddities(images, positions, geometry))
-    identity = _fingerprint(images, geometry)
-    return Series(_planes(images, identity), geometry, _metadata(images[0], identity, problems), problems)
+    options = options or ReadOptions()
+    stack = stacked(images, options, run)
+    identity = _fingerprint(stack)
+    planes = _planes(stack.images, identity)
+    voxels = voxels_of(planes, stack, options)
+    metadata = _metadata(stack, voxels, options, identity)
+    notes = (*problems, *stack.problems, *voxels.problems)
+    return Series(planes, voxels.source, stack.geometry, replace(metadata, problems=notes))
 
 
-def _listing(found: dict[str, tuple[Header, ...]]) -> str:
-    lines = []
-    for uid, images in list(found.items())[:_LISTED]:
-        first = images[0]
-        facts = f"{len(images)} x {first.columns} x {first.rows} {first.modality} {first.series_description!r}"
-        lines.append(f"{uid or 'no series UID'}: {facts}")
-    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    return "; ".join(lines) + more + ". Separate them into folders"
+def _wanted(series: str) -> tuple[str, int | None]:
+    """The group and the run that a text such as "3fa9c1.2" names."""
+    found = _RUN.fullmatch(series)
+    return (found[1], int(found[2])) if found else (series, None)
 
 
-Vector = npt.NDArray[np.float64]
-
-
-def _axes(image: Header) -> tuple[Vector, Vector, Vector]:
-    """Unit vectors along i (within a row), along j (down a column), and their normal, LPS."""
-    row, column = np.reshape(np.array(image.orientation), (2, 3))
-    row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
-    normal = np.cross(row, column)
-    return row, column, normal / np.linalg.norm(normal)
-
-
-def _geometry(images: Sequence[Header], positions: Vector, row: Vector, column: Vector) -> Geometry:
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    length = float(np.linalg.norm(step))
-    first = images[0]
-    if first.pixel_spacing is None or length == 0:
-        raise GeometryError(f"{first.path} has no PixelSpacing")
-    between_rows, between_columns = first.pixel_spacing
-    return Geometry(
-        (len(images), first.rows or 0, first.columns or 0),
-        tuple(positions[0]),
-        (length, between_rows, between_columns),
-        tuple(map(tuple, np.column_stack([step / length, column, row]))),  # type: ignore[arg-type]  # 3 x 3
-    )
+def _check_run(group: Group, options: ReadOptions, run: int | None) -> None:
+    if options.gaps != "split":
+        if run is not None:
+            raise InputError(f"{group.id}.{run} names a run of planes: it needs --gaps split")
+        return
+    found = runs(group.images, options)
+    if run is None and len(found) > 1:
+        each = "; ".join(f"{group.id}.{n} (planes {one.first} to {one.last})" for n, one in enumerate(found, start=1))
+        raise InputError(f"--gaps split makes {len(found)} volumes: {each}; choose one with --series")
 
 
 def _planes(images: Sequence[Header], identity: str) -> DicomPlanes:
     layout = layout_of(images[0])
-    syntax = syntax_of(images[0])
-    if syntax.family == "big endian" and layout.dtype.itemsize == 1:
-        raise FormatError(f"{images[0].path} has 8 bit big endian pixels; convert it to Explicit VR Little Endian")
     folder = os.path.commonpath([os.path.split(image.path)[0] for image in images])
-    lengths = [image.file_size - image.offset if syntax.encapsulated else layout.plane_bytes for image in images]
     starts = [image.deflated_at for image in images if image.deflated_at is not None]
     return DicomPlanes(
         folder,
         tuple(os.path.relpath(image.path, folder) for image in images),
         np.array([image.offset for image in images], np.int64),
-        np.array(lengths, np.int64),
+        np.array([_pixel_bytes(image, layout) for image in images], np.int64),
         layout,
         identity,
         np.array(starts, np.int64) if starts else None,
+        np.array([image.length is not None for image in images]),
     )
 
 
-def _metadata(image: Header, identity: str, problems: tuple[str, ...]) -> Metadata:
-    unit = image.rescale_type or ("HU" if image.modality == "CT" and image.slope is not None else "")
-    unit = "" if unit == "US" else unit  # PS3.3 C.11.1.1.2: unspecified
-    extra = {
-        "series_uid": image.series,
-        "study_uid": image.study,
-        "photometric": image.photometric,
-        "series_description": image.series_description,
+def _pixel_bytes(image: Header, layout: PixelLayout) -> int:
+    """Bytes to read for a plane: of an only compressed frame all that follows, its end being unknown."""
+    if not SYNTAXES[layout.transfer_syntax].encapsulated:
+        return layout.stored_bytes
+    return image.file_size - image.offset if image.length is None else image.length
+
+
+def _metadata(stack: Stack, voxels: Voxels, options: ReadOptions, identity: str) -> Metadata:
+    first = stack.images[0]
+    extra: dict[str, Any] = {
+        "series_uid": first.series,
+        "study_uid": first.study,
+        "photometric": first.photometric,
+        "instances": _instances(stack.images),
+        **facts_of(first.path, keep_phi=options.keep_phi),
+        **stack.record,
+        **voxels.record,
     }
     return Metadata(
-        rescale=Rescale(1.0 if image.slope is None else image.slope, image.intercept or 0.0, unit),
-        modality=image.modality,
-        frame_of_reference=image.frame_of_reference,
-        stored_range=layout_of(image).stored_range,
+        rescale=voxels.rescale,
+        assumed=stack.assumed,
+        modality=first.modality,
+        frame_of_reference=first.frame_of_reference,
+        stored_range=voxels.stored_range,
         source=identity,
-        problems=problems,
-        extra={key: value for key, value in extra.items() if value},
+        history=(*stack.history, *voxels.history),
+        extra={key: value for key, value in extra.items() if value not in ("", None, [], {})},
     )
 
 
-def _fingerprint(images: Sequence[Header], geometry: Geometry) -> str:
-    """SHA-256 over what tells slices apart, in their order; never paths or times."""
-    digest = hashlib.sha256(repr((geometry, images[0].slope, images[0].intercept)).encode())
-    for image in images:
-        digest.update(repr((image.sop_instance, image.file_size, image.position)).encode())
+def _instances(images: Sequence[Header]) -> dict[str, Any]:
+    """SOP Instance UID of each plane, as a common beginning and what follows; frames are counted from 1."""
+    uids = [image.sop_instance for image in images]
+    if len(set(uids)) == 1 and len(uids) > 1:
+        return {"uid": uids[0], "frames": [image.frame + 1 for image in images]}
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(uids), max(uids), strict=False)))
+    return {"uid": uids[0][:shared], "ends": [uid[shared:] for uid in uids]}
+
+
+def _fingerprint(stack: Stack) -> str:
+    """SHA-256 over what tells planes apart, in their order; never paths or times."""
+    digest = hashlib.sha256(repr(stack.geometry).encode())
+    for image in stack.images:
+        facts = image.sop_instance, image.frame, image.file_size, image.position, image.slope, image.intercept
+        digest.update(repr(facts).encode())
     return digest.hexdigest()
-
-
-def _oddities(images: Sequence[Header], positions: Vector, geometry: Geometry) -> list[str]:
-    """What a user should know although the series is accepted."""
-    out = []
-    step = geometry.spacing[0]
-    distance = off_the_line(positions)
-    if distance.max() > _JITTER * step:
-        worst = int(distance.argmax())
-        out.append(
-            f"planes lie up to {distance.max():.2g} mm off an even grid of {step:.6g} mm "
-            f"(plane {worst}, {file_name(images[worst])})"
-        )
-    if images[0].photometric == "MONOCHROME1":
-        out.append("MONOCHROME1: small values are bright; they are kept as stored, viewers of DICOM show them inverted")
-    stated = (("SliceThickness", images[0].slice_thickness), ("SpacingBetweenSlices", images[0].spacing_between))
-    for keyword, value in stated:
-        if value is not None and abs(value - step) > 0.01 * step:
-            out.append(f"{keyword} says {value:g} mm, the positions say {step:.6g} mm: the positions are used")
-    return out

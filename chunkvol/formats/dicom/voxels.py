@@ -1,0 +1,151 @@
+"""What the voxels of a stack are worth: slopes, inversion, padding, and planes that no file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chunkvol.errors import InputError
+from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.options import ReadOptions
+from chunkvol.formats.dicom.planes import DicomPlanes
+from chunkvol.formats.dicom.stack import Stack
+from chunkvol.metadata import Rescale
+from chunkvol.ops.planes import BlendedPlanes, ShiftedPlanes
+from chunkvol.sources import Source
+from chunkvol.values import InvertedSource, PlaneRescaledSource
+
+_AIR = -1024.0
+"""What CT shows outside of what was scanned, HU."""
+
+__all__ = ["Voxels", "voxels_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Voxels:
+    """The voxels of a stack and what they mean."""
+
+    source: Source
+    """The voxels."""
+    rescale: Rescale
+    """From them to real values."""
+    stored_range: tuple[int, int] | None = None
+    """Ends of what the file's bits can hold; None where they fill the type, or where voxels are real values."""
+    problems: tuple[str, ...] = ()
+    """What a user should know."""
+    history: tuple[str, ...] = ()
+    """Decisions that determined the values, for the record."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """Facts worth keeping, JSON values."""
+
+
+def voxels_of(planes: DicomPlanes, stack: Stack, options: ReadOptions) -> Voxels:
+    """The voxels that a stack's planes make, as the caller decided.
+
+    Raises
+    ------
+    InputError
+        When an option does not suit the pixels.
+    """
+    stored = _as_asked(planes, stack.images[0], options)
+    voxels = _with_slopes(stored, stack.images, options)
+    return _completed(voxels, stack, options)
+
+
+def _as_asked(planes: DicomPlanes, image: Header, options: ReadOptions) -> Voxels:
+    """Stored values, turned where that was asked for."""
+    padding = _padding(image)
+    bounds = planes.layout.stored_range
+    if not options.invert:
+        return Voxels(planes, Rescale(), bounds, record={"padding": padding})
+    if image.photometric != "MONOCHROME1" or planes.dtype.kind == "f":
+        raise InputError(
+            f"--invert turns MONOCHROME1 of integer type; {image.path} is {image.photometric or 'not labelled'} "
+            f"of {planes.dtype.name}: leave it out"
+        )
+    limits = np.iinfo(planes.dtype)
+    low, high = bounds or (int(limits.min), int(limits.max))
+    turned = [low + high - value for value in padding[::-1]]
+    source = InvertedSource(planes, low, high)
+    return Voxels(source, Rescale(), bounds, history=("invert",), record={"padding": turned})
+
+
+def _padding(image: Header) -> list[int]:
+    """The ends of the stored values that stand for no measurement; empty where the file names none."""
+    if image.padding is None:
+        return []
+    other = image.padding if image.padding_limit is None else image.padding_limit
+    return sorted((image.padding, other))
+
+
+def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions) -> Voxels:
+    """One slope stays beside the stored values; slopes that change from plane to plane make real ones."""
+    table = [(1.0 if image.slope is None else image.slope, image.intercept or 0.0) for image in images]
+    unit = _unit(images[0])
+    if len(set(table)) == 1:
+        slope, intercept = table[0]
+        return Voxels(
+            voxels.source, Rescale(slope, intercept, unit), voxels.stored_range,
+            voxels.problems, voxels.history, voxels.record,
+        )  # fmt: skip  # one argument a line says no more
+    slopes, intercepts = np.array(table).T
+    dtype = np.dtype("float32" if options.float32 else "float64")
+    note = (
+        f"the slope changes from plane to plane ({slopes.min():g} to {slopes.max():g}): "
+        f"voxels are real values, {dtype.name}"
+    )
+    return Voxels(
+        PlaneRescaledSource(voxels.source, slopes, intercepts, dtype),
+        Rescale(unit=unit),
+        None,
+        (*voxels.problems, note),
+        (*voxels.history, f"real values {dtype.name}"),
+        {"slopes": [list(pair) for pair in table]},
+    )
+
+
+def _unit(image: Header) -> str:
+    unit = image.rescale_type or ("HU" if image.modality == "CT" and image.slope is not None else "")
+    return "" if unit == "US" else unit  # PS3.3 C.11.1.1.2: unspecified
+
+
+def _completed(voxels: Voxels, stack: Stack, options: ReadOptions) -> Voxels:
+    """With the planes and pixels that no file holds."""
+    source, steps = voxels.source, voxels.history
+    if stack.blend is None and stack.shift is None:
+        return voxels
+    fill = _fill(voxels, stack.images[0], options)
+    if stack.blend is not None:
+        source = BlendedPlanes(source, stack.blend, fill)
+    if stack.shift is not None:
+        source = ShiftedPlanes(source, stack.shift, fill)
+        steps = (*steps, f"outside {fill:.17g}")
+    return Voxels(source, voxels.rescale, voxels.stored_range, voxels.problems, steps, voxels.record)
+
+
+def _fill(voxels: Voxels, image: Header, options: ReadOptions) -> float:
+    """The stored value of what no file holds: as asked, else padding, else air, else what stands for 0."""
+    padding = voxels.record.get("padding")
+    if options.fill_value is None and padding:
+        return float(padding[0])
+    asked = options.fill_value
+    real = asked if asked is not None else _AIR if image.modality == "CT" else 0.0
+    stored = (real - voxels.rescale.intercept) / voxels.rescale.slope
+    kind = voxels.source.dtype
+    if kind.kind == "f":
+        return stored
+    low, high = _ends(kind, voxels.stored_range)
+    if asked is not None and not low - 0.5 <= stored <= high + 0.5:  # nor NaN
+        raise InputError(
+            f"the fill value {real:g} is stored as {stored:g}, which {kind.name} from {low} to {high} does not hold; "
+            "give another one"
+        )
+    return float(min(max(round(stored), low), high))
+
+
+def _ends(kind: np.dtype[Any], bounds: tuple[int, int] | None) -> tuple[int, int]:
+    limits = np.iinfo(kind)
+    return bounds or (int(limits.min), int(limits.max))
