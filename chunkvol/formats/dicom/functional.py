@@ -98,7 +98,10 @@ def _from_groups(header: Header, frames: int, shared: Sequence[Any], per_frame: 
     common = _raw(shared[0]) if shared else {}
     out = []
     for n, item in enumerate(per_frame or [None] * frames):
-        found = {**common, **(_raw(item) if item is not None else {})}
+        found = dict(common)
+        if item is not None:
+            found.update(_raw(item))
+            item.clear()  # pydicom holds some 20 KB a frame
         stack = found.pop(_STACK_ID, None)
         facts = {**unplaced, **checked(f"{header.path} (frame {n})", found)}
         if stack is not None:
@@ -179,7 +182,7 @@ def _in_slices(dataset: Any, header: Header, facts: list[Facts]) -> None:
         vector = _numbers(dataset.get(tag))
         if vector is not None and len(vector) == len(facts) and len(set(vector)) > 1:
             for fact, value in zip(facts, vector, strict=True):
-                fact["stack"] = f"{fact['stack']}, " * ("stack" in fact) + f"{name} {value:g}"
+                fact["stack"] = ", ".join([*filter(None, [fact.get("stack")]), f"{name} {value:g}"])
     place = _detector_place(dataset, header)
     if place is not None and header.spacing_between:
         _stack(facts, *place, (slices - 1) * header.spacing_between)
