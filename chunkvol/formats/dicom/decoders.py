@@ -24,7 +24,8 @@ Decode = Callable[[bytes, PixelLayout, Block], None]
 Its shape is (rows, columns), with three channels (rows, columns, 3), or (3, rows, columns) where they come by plane.
 """
 
-_ADOBE = b"\xff\xee\x00\x0eAdobe"
+_COLOUR_MARKS = b"\xff\xee\x00\x0eAdobe", b"\xff\xe0\x00\x10JFIF"
+"""Marker segments of a JPEG frame that decide what its three channels are."""
 
 __all__ = ["JPEG", "JPEG_2000", "JPEG_LS", "PYDICOM", "RLE", "Decoder"]
 
@@ -65,10 +66,13 @@ def _by_dicomrle(frame: bytes, layout: PixelLayout, block: Block) -> None:
     _expect(len(filled), block)
 
 
-def _by_jpegls(frame: bytes, _layout: PixelLayout, block: Block) -> None:
+def _by_jpegls(frame: bytes, layout: PixelLayout, block: Block) -> None:
     import imagecodecs
 
-    imagecodecs.jpegls_decode(frame, out=block)
+    if layout.samples == 1:
+        imagecodecs.jpegls_decode(frame, out=block)
+    else:  # whose shape the interleaving decides where it is given
+        block[...] = imagecodecs.jpegls_decode(frame)
 
 
 def _by_jpeg2k(frame: bytes, _layout: PixelLayout, block: Block) -> None:
@@ -80,8 +84,8 @@ def _by_jpeg2k(frame: bytes, _layout: PixelLayout, block: Block) -> None:
 def _by_jpeg8(frame: bytes, layout: PixelLayout, block: Block) -> None:
     import imagecodecs
 
-    # Without Adobe's mark libjpeg guesses that three channels are YCbCr; the header knows that they are RGB.
-    as_they_are = layout.samples == 3 and frame.find(_ADOBE, 0, 1 << 16) < 0
+    # Without a mark libjpeg guesses that three channels are YCbCr; the header knows that they are RGB.
+    as_they_are = layout.samples == 3 and all(frame.find(mark, 0, 1 << 16) < 0 for mark in _COLOUR_MARKS)
     space = "RGB" if as_they_are else None
     imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace=space, out=block)
 

@@ -87,12 +87,12 @@ class DicomPlanes(Source):
         if self._has_rows:  # only where rows are cut or `out` has gaps
             pixels = shape[1] * layout.columns
             return pixels * self.dtype.itemsize + pixels_scratch(layout, pixels)
-        # A plane where rows are cut or `out` has gaps; of colour all channels too, and a map of where they differ.
+        # A plane where rows are cut or `out` has gaps; of colour all channels, a decoder's own, and where they differ.
         held = layout.plane_bytes
         if layout.samples > 1:
-            held += layout.stored_bytes + layout.rows * layout.columns
+            held += 2 * layout.stored_bytes + layout.rows * layout.columns
         if self._family == "deflated":
-            return held + 3 * PIECE
+            return held + 6 * PIECE
         samples = layout.rows * layout.columns * layout.samples
         if SYNTAXES[layout.transfer_syntax].encapsulated:
             held += 2 * int(self.lengths.max()) + int(self._decoder.pixel_bytes * samples)
