@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 import chunkvol
 from chunkvol import Geometry, Volume
+from chunkvol.errors import GeometryError, InputError
 from chunkvol.geometry import cardinal_axes
 from chunkvol.ops.downsample import downsample
 from chunkvol.regions import Shape
@@ -227,3 +229,127 @@ def test_a_landmark_in_the_mouse_skull_is_the_same_voxel_at_every_level(visible:
     for level in opened.levels:
         index = np.rint(level.geometry.world_to_index(scan.geometry.index_to_world(bright)) - 1e-9).astype(int)
         assert (level.read()[tuple(index.T)] == array.max()).all()
+
+
+# ---------------------------------------------------------------------------- series that need a decision or a decoder
+
+SYNTAXES = (
+    "anatomical_001",
+    "anatomical_001_implicit",
+    *(f"compressed_{n}_001" for n in ("j2k", "jpeg", "jpegls", "rle")),
+)
+ODD_SERIES = {
+    "bad_series/gantrytilting": ({"tilt": "keep"}, r"slant of 14\.00 degrees.*--tilt keep"),
+    "bad_series/slicecount": ({"few": True}, r"the series has 2 planes .* --few"),
+    "bad_series/notavolume": (
+        None,
+        r"4 planes share a position, first 001\.dcm .*--duplicates first\|last",
+    ),
+    "bad_series/sliceincrement": (
+        None,
+        r"plane 3 \(IM-0001-0010.* lies 10\.00 mm after plane 2.*--gaps fill\|split",
+    ),
+}
+"""What is said of it, and the options under which it is the answer's grid."""
+
+
+def assert_values(scan: Volume, answer: Any) -> None:
+    assert scan.shape == tuple(answer["values"]["shape_kji"])
+    real = np.asarray(scan.values)
+    assert hashlib.sha256(real.astype("<f8").tobytes()).hexdigest() == answer["values"]["sha256_f64le_C"]
+
+
+@pytest.mark.parametrize("name", SYNTAXES)
+def test_the_same_scan_in_each_transfer_syntax_is_the_answer(visible: Path, expected: Any, name: str) -> None:
+    answer = expected["mr_transfer_syntaxes"][name]["math"]
+    scan = chunkvol.open_volume(visible / "mr_transfer_syntaxes" / name)
+    assert_affine(scan.geometry, answer["affine_lps"])
+    assert_values(scan, answer)
+
+
+@pytest.mark.parametrize("item", ["ct_odd_size/image", "ct_odd_size/multiframe", "multiframe/hyperfine"])
+def test_frames_of_one_file_and_odd_planes_are_the_answer(visible: Path, expected: Any, item: str) -> None:
+    folder, name = item.split("/")
+    answer = expected[folder][name]["math"]
+    scan = chunkvol.open_volume(visible / item)
+    assert_affine(scan.geometry, answer["affine_lps"])
+    assert_values(scan, answer)
+
+
+def test_frames_placed_by_private_elements_agree_with_those_who_know_them(visible: Path, expected: Any) -> None:
+    answers = expected["multiframe"]["siemens"]
+    scan = chunkvol.open_volume(visible / "multiframe" / "siemens")
+    assert_values(scan, answers["upstream"][0])
+    np.testing.assert_allclose(itk_affine(scan.geometry), answers["upstream"][0]["affine_lps"], atol=2e-5)
+
+
+@pytest.mark.parametrize("item", ODD_SERIES)
+def test_odd_series_are_refused_by_name(visible: Path, item: str) -> None:
+    with pytest.raises(GeometryError, match=ODD_SERIES[item][1]):
+        chunkvol.open_volume(visible / item)
+
+
+@pytest.mark.parametrize("item", [item for item, (options, _) in ODD_SERIES.items() if options])
+def test_odd_series_are_the_answer_once_decided(visible: Path, expected: Any, item: str) -> None:
+    folder, name = item.split("/")
+    answer = expected[folder][name]["math"]
+    scan = chunkvol.open_volume(visible / item, **ODD_SERIES[item][0])
+    assert_affine(scan.geometry, answer["affine_lps"])
+    assert_values(scan, answer)
+
+
+def test_an_upright_grid_keeps_a_tilted_scan_in_its_place(visible: Path) -> None:
+    folder = visible / "bad_series" / "gantrytilting"
+    tilted = chunkvol.open_volume(folder, tilt="keep")
+    upright = chunkvol.open_volume(folder, tilt="resample")
+    matrix = np.array(upright.geometry.direction)
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(3), atol=1e-9)
+    wanted, found = tilted.values.read().astype("f8"), upright.values.read().astype("f8")
+    for k in range(len(wanted)):
+        rows = np.array([tilted.geometry.index_to_world((k, row, 7)) for row in range(wanted.shape[1])])
+        at = upright.geometry.world_to_index(rows)
+        np.testing.assert_allclose(at[:, [0, 2]], [[k, 7]] * len(at), atol=1e-6)
+        nearest = np.interp(at[5:-5, 1], np.arange(found.shape[1]), found[k, :, 7])
+        smooth = np.abs(np.gradient(wanted[k, :, 7])).max() + 1
+        assert np.abs(nearest - wanted[k, 5:-5, 7]).max() <= smooth
+
+
+def test_a_missing_slice_is_filled_in_place(visible: Path) -> None:
+    folder = visible / "bad_series" / "sliceincrement"
+    scan = chunkvol.open_volume(folder, gaps="fill")
+    assert scan.shape == (5, 512, 512)
+    np.testing.assert_allclose(scan.geometry.spacing[0], 5, rtol=1e-6)
+    voxels = scan.read().astype("f8")
+    np.testing.assert_array_equal(voxels[3], np.rint((voxels[2] + voxels[4]) / 2))
+    assert [scan.metadata.extra["filled_planes"]] == [[3]]
+    first, second = _runs(folder)
+    assert chunkvol.open_volume(folder, gaps="split", series=first).shape[0] == 3
+    spacing = scan.geometry.spacing  # no file says how thick a plane is
+    alone = chunkvol.open_volume(folder, gaps="split", series=second, few=True, spacing=spacing)
+    np.testing.assert_allclose(alone.geometry.origin, scan.geometry.index_to_world((4, 0, 0)), atol=1e-9)
+
+
+def _runs(folder: Path) -> list[str]:
+    with pytest.raises(InputError, match="--gaps split makes 2 volumes") as caught:
+        chunkvol.open_volume(folder, gaps="split")
+    return re.findall(r"[0-9a-f]+\.\d", str(caught.value))
+
+
+def test_two_orientations_in_one_series_are_two_volumes(visible: Path, expected: Any) -> None:
+    folder = visible / "bad_series" / "sliceorientation"
+    with pytest.raises(InputError, match="choose one with --series") as caught:
+        chunkvol.open_volume(folder)
+    ids = re.findall(r"\b[0-9a-f]{6}\b", str(caught.value))
+    assert len(ids) == 2
+    answer = expected["bad_series"]["sliceorientation"]["math"]
+    for one in ids:
+        with pytest.raises(GeometryError, match="--few"):
+            chunkvol.open_volume(folder, series=one)
+    scans = [chunkvol.open_volume(folder, series=one, few=True) for one in ids]
+    scan = next(scan for scan in scans if abs(scan.geometry.spacing[0] - 3.3) < 0.01)
+    assert_affine(scan.geometry, answer["affine_lps"])
+
+
+def test_a_segmentation_is_refused_by_name(visible: Path) -> None:
+    with pytest.raises(InputError, match="segmentation"):
+        chunkvol.open_volume(visible / "ct_odd_size" / "seg")
