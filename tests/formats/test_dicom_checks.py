@@ -31,7 +31,7 @@ def changed_all(**facts: Any) -> list[Header]:
 REFUSED: dict[str, tuple[list[Header], type[ChunkvolError], str]] = {
     "colour": (
         changed(samples=3, photometric="YBR_FULL"), FormatError,
-        r"IM0003\.dcm is a colour image \(3 samples, YBR_FULL\); .*convert it first"),
+        r"IM0003\.dcm is a colour image \(3 samples, YBR_FULL\); .*: convert it first"),
     "palette": (changed(photometric="PALETTE COLOR"), FormatError, r"colour image \(1 sample, PALETTE COLOR\)"),
     "grey of three samples": (changed(samples=3), FormatError, r"colour image \(3 samples, MONOCHROME2\)"),
     "some colour": (changed(**COLOUR, length=84), GeometryError, r"mixed pixel formats .* IM0003\.dcm"),

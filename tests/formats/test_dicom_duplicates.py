@@ -148,7 +148,9 @@ def test_a_copy_of_the_only_image_is_one_plane(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     for name in ("one.dcm", "two.dcm"):
         shutil.copy(tmp_path / "a" / "IM0000.dcm", tmp_path / "b" / name)
-    with pytest.raises(GeometryError, match=r"the series has 1 plane \(one\.dcm\); .*--few"):
+    with pytest.raises(
+        GeometryError, match=r"the series has 1 plane; a volume needs at least 3, .*\(first one\.dcm\); --few"
+    ):
         made(tmp_path / "b")
 
 

@@ -133,7 +133,9 @@ def test_thickness_that_varies_is_no_spacing() -> None:
 
 
 def test_few_planes_and_runs_are_asked_for_as_elsewhere() -> None:
-    with pytest.raises(GeometryError, match=r"the series has 2 planes \(slice2\.dcm\); .*--few"):
+    with pytest.raises(
+        GeometryError, match=r"the series has 2 planes; a volume needs at least 3, .*\(first slice2\.dcm\); --few"
+    ):
         made(images([1, 2], **STATED))
     assert made(images([1], **STATED), few=True).geometry.shape[0] == 1
     with pytest.raises(InputError, match="volume 2 of the series was asked for, there is one"):

@@ -11,21 +11,18 @@ import numpy.typing as npt
 from chunkvol.errors import DamagedError, FormatError, GeometryError
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.layout import layout_of
+from chunkvol.formats.dicom.multiframe import is_mosaic
 from chunkvol.formats.dicom.transfer import syntax_of
 
 TOLERANCE = 0.01
 """Of the median spacing (highdicom's): relative, so that 5 um scans are judged as strictly as 5 mm ones."""
 _ANGLE = 1e-4
-_LEAST_PLANES = 3
-_READ = {(1, ""), (1, "MONOCHROME1"), (1, "MONOCHROME2"), (3, "RGB")}
+_AGAIN = "copy or export it again"
 
 Vectors = npt.NDArray[np.float64]
 Check = Callable[[Sequence[Header]], None]
 
-__all__ = [
-    "IMAGE_CHECKS", "PIXEL_CHECKS", "TOLERANCE", "Vectors", "check_step", "file_name", "mm", "off_the_line",
-    "one_orientation", "positive_spacing",
-]  # fmt: skip  # one name a line would be a page
+__all__ = ["PIXEL_CHECKS", "TOLERANCE", "Vectors", "file_name", "mm", "one_orientation", "positive_spacing"]
 
 
 def file_name(header: Header) -> str:
@@ -39,27 +36,20 @@ def mm(value: float) -> str:
     return f"{value:.2f} mm" if value >= 1 or value == 0 else f"{value:#.3g} mm"
 
 
-def grey(images: Sequence[Header]) -> None:
-    """Grey values, or RGB that may be grey in three equal channels; other colour and bit masks are refused by name."""
+def whole_bytes(images: Sequence[Header]) -> None:
+    """Bit masks are refused by name; other pixels that are not read are refused where their layout is made."""
     for image in images:
         if image.bits_allocated == 1:
             raise FormatError(
                 f"{image.path} has pixels of 1 bit, a segmentation: 8, 16 and 32 bits are read; "
                 "convert it first (segimage2itkimage of dcmqi makes NRRD of it)"
             )
-        samples = image.samples or 1
-        if (samples, image.photometric) not in _READ:
-            raise FormatError(
-                f"{image.path} is a colour image ({samples} sample{'s' * (samples > 1)}, {image.photometric}); grey "
-                "values (MONOCHROME1, MONOCHROME2) and RGB of three equal channels are read: convert it first "
-                "(dcmdjpeg of DCMTK makes RGB of colour JPEG)"
-            )
 
 
 def no_mosaic(images: Sequence[Header]) -> None:
     """One plane an image: the mosaics of Siemens MR hold many, side by side."""
     for image in images:
-        if "MOSAIC" in image.image_type:
+        if is_mosaic(image):
             raise FormatError(
                 f"{image.path} is a Siemens mosaic, many planes side by side in one image; "
                 "export single images or enhanced MR, or convert it with dcm2niix"
@@ -87,19 +77,15 @@ def one_size(images: Sequence[Header]) -> None:
 
 def one_pixel_format(images: Sequence[Header]) -> None:
     """Bits, sign and meaning of the pixels are the same everywhere, and so is the kind of transfer syntax."""
-    _all_same(images, "pixel formats", _format_facts, _pixel_format)
+    _all_same(images, "pixel formats", _format_facts, lambda image: layout_of(image).kind)
     _all_same(images, "transfer syntaxes", lambda image: image.transfer_syntax, lambda image: syntax_of(image).family)
 
 
 def _format_facts(image: Header) -> Hashable:
+    """All that `layout_of` looks at but the size."""
     bits = image.bits_allocated, image.bits_stored, image.high_bit, image.pixel_representation
-    return image.pixel_tag, bits, image.photometric, image.samples, image.planar
-
-
-def _pixel_format(image: Header) -> str:
-    layout = layout_of(image)
-    colour = f", {image.samples} samples, planar {image.planar or 0}" if (image.samples or 1) > 1 else ""
-    return f"{layout.dtype.name} ({layout.bits} bits up to bit {layout.high_bit}, {layout.photometric}{colour})"
+    words = image.pixel_vr, image.offset % 2, image.frame == 0
+    return image.transfer_syntax, image.pixel_tag, bits, image.photometric, image.samples, image.planar, words
 
 
 def positive_spacing(images: Sequence[Header]) -> None:
@@ -152,17 +138,13 @@ def whole_pixels(images: Sequence[Header]) -> None:
     state the length of their own bytes, compressed or not.
     """
     layout, compressed = layout_of(images[0]), syntax_of(images[0]).encapsulated
-    expected = layout.rows * layout.columns * layout.dtype.itemsize * (images[0].samples or 1)
     for image in images:
         if compressed:
             stray = image.length is not None and (image.frames or 1) == 1
             if stray or image.length == 0 or image.offset >= image.file_size:
                 raise DamagedError(f"{_whole_name(image)} has no compressed frame after its header: {_AGAIN}")
         else:
-            _check_length(image, expected)
-
-
-_AGAIN = "copy or export it again"
+            _check_length(image, layout.stored_bytes)
 
 
 def _check_length(image: Header, expected: int) -> None:
@@ -202,140 +184,5 @@ def _all_same(
         good.add(here)
 
 
-PIXEL_CHECKS: tuple[Check, ...] = (grey, no_mosaic, one_size, one_pixel_format, linear_values, whole_pixels)
+PIXEL_CHECKS: tuple[Check, ...] = (whole_bytes, no_mosaic, one_size, one_pixel_format, linear_values, whole_pixels)
 """In the order in which they are made; each may rely on those before it."""
-
-
-# From here to the end: for series.py as it is, until it calls `stacked`.
-
-
-def one_frame_grey(images: Sequence[Header]) -> None:
-    """One grey frame a file; colour and multi-frame objects are refused by name."""
-    for image in images:
-        if (image.frames or 1) > 1:
-            raise FormatError(
-                f"{image.path} is a multi-frame image ({image.frames} frames); only one image a file is read: "
-                "convert it to single-frame DICOM"
-            )
-        if (image.samples or 1) != 1 or image.photometric not in ("", "MONOCHROME1", "MONOCHROME2"):
-            raise FormatError(
-                f"{image.path} is a colour image ({image.samples} samples, {image.photometric}); "
-                "only grey values (MONOCHROME1, MONOCHROME2) are read"
-            )
-
-
-def placed(images: Sequence[Header]) -> None:
-    """Each image says where it lies."""
-    keywords = (
-        ("position", "ImagePositionPatient"),
-        ("orientation", "ImageOrientationPatient"),
-        ("pixel_spacing", "PixelSpacing"),
-    )
-    for field, keyword in keywords:
-        missing = [image for image in images if getattr(image, field) is None]
-        if missing:
-            raise GeometryError(
-                f"no {keyword} in {len(missing)} of {len(images)} images, first {file_name(missing[0])}: "
-                "the images cannot be placed; export the series with its geometry"
-            )
-
-
-def enough_planes(images: Sequence[Header]) -> None:
-    """Fewer than three planes cannot show that they are regular."""
-    if len(images) < _LEAST_PLANES:
-        raise GeometryError(
-            f"the series has {len(images)} plane{'s' * (len(images) > 1)}; a volume needs at least {_LEAST_PLANES}, "
-            "else its spacing cannot be checked"
-        )
-
-
-def one_rescale(images: Sequence[Header]) -> None:
-    """One slope and intercept for all: stored values of different planes are comparable."""
-    first = _rescale(images[0])
-    for image in images[1:]:
-        if _rescale(image) != first:
-            raise FormatError(
-                f"mixed rescale slopes and intercepts in one series: {first} in {file_name(images[0])}, "
-                f"{_rescale(image)} in {file_name(image)}; separate them into folders"
-            )
-    if images[0].slope == 0:
-        raise FormatError(f"{images[0].path} has RescaleSlope 0: its values are lost; export it again")
-
-
-def _rescale(image: Header) -> str:
-    slope, intercept = image.slope, image.intercept
-    return f"slope {1.0 if slope is None else slope:g}, intercept {intercept or 0.0:g}"
-
-
-IMAGE_CHECKS: tuple[Check, ...] = (
-    one_frame_grey,
-    one_size,
-    one_pixel_format,
-    placed,
-    positive_spacing,
-    one_orientation,
-    enough_planes,
-    one_rescale,
-    whole_pixels,
-)
-"""In the order in which they are made; each may rely on those before it."""
-
-
-def off_the_line(positions: Vectors) -> Vectors:
-    """Distance in mm of each plane's position from the straight, even line from the first to the last, shape (n,)."""
-    steps = np.arange(len(positions))[:, None] / (len(positions) - 1)
-    return np.asarray(np.linalg.norm(positions - (positions[0] + steps * (positions[-1] - positions[0])), axis=1))
-
-
-def check_step(images: Sequence[Header], positions: Vectors, heights: Vectors) -> None:
-    """Planes in ascending order lie on one straight line, evenly, and along their normal.
-
-    `positions` (n, 3) and their `heights` (n,) along the normal, mm, in the order of `images`.
-    """
-    gaps = np.diff(heights)
-    median = float(np.median(gaps))
-    _no_duplicates(images, gaps, median)
-    distance = off_the_line(positions)
-    if distance.max() > TOLERANCE * median:
-        _complain_of_gaps(images, gaps, median)
-        worst = int(distance.argmax())
-        raise GeometryError(
-            f"plane {worst} ({file_name(images[worst])}) lies {mm(distance[worst])} off the straight line through the "
-            f"planes, more than {TOLERANCE:.0%} of their spacing of {mm(median)}; take away what does not belong"
-        )
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    along = float(heights[-1] - heights[0]) / (len(heights) - 1)
-    length = float(np.linalg.norm(step))
-    aside = float(np.sqrt(max(0.0, length**2 - along**2)))
-    if aside > TOLERANCE * length:
-        angle = np.degrees(np.arcsin(min(1.0, aside / length)))
-        raise GeometryError(
-            f"the planes are stacked at a slant of {angle:.2f} degrees ({mm(aside)} aside in each step of "
-            f"{mm(length)}): tilted gantry, which is not read yet; export the series resampled upright"
-        )
-
-
-def _no_duplicates(images: Sequence[Header], gaps: Vectors, median: float) -> None:
-    close = np.flatnonzero(gaps <= TOLERANCE * median)
-    if len(close):
-        at = int(close[0])
-        raise GeometryError(
-            f"{len(close) + 1 if median == 0 else len(close)} planes share a position, first {file_name(images[at])} "
-            f"and {file_name(images[at + 1])}: duplicates, or several volumes in one series; "
-            "separate them into folders"
-        )
-
-
-def _complain_of_gaps(images: Sequence[Header], gaps: Vectors, median: float) -> None:
-    odd = np.flatnonzero(np.abs(gaps - median) > TOLERANCE * median)
-    if not len(odd):
-        return
-    at, gap = int(odd[0]), float(gaps[odd[0]])
-    missing = round(gap / median) - 1
-    guess = "uneven spacing"
-    if missing >= 1 and abs(gap - (missing + 1) * median) <= 0.1 * median:
-        guess = "one plane may be missing" if missing == 1 else f"{missing} planes may be missing"
-    raise GeometryError(
-        f"plane {at + 1} ({file_name(images[at + 1])}) lies {mm(gap)} after plane {at}, expected {mm(median)}: "
-        f"{guess}; copy or export the whole series again"
-    )

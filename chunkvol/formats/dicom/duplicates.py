@@ -11,7 +11,8 @@ import numpy.typing as npt
 from chunkvol import system
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats.dicom.checks import TOLERANCE, file_name, mm
-from chunkvol.formats.dicom.header import Header, Inflater
+from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.inflate import Inflater
 from chunkvol.formats.dicom.layout import layout_of
 from chunkvol.formats.dicom.notes import Notes
 from chunkvol.formats.dicom.options import ReadOptions
@@ -133,7 +134,7 @@ def same_pixels(one: Header, other: Header) -> bool:
 
 def _meaning(image: Header) -> tuple[object, ...]:
     size = _length(image) if image.deflated_at is None else image.length
-    values = image.slope, image.intercept, image.rescale_type, image.samples, image.planar
+    values = image.slope, image.intercept, image.rescale_type
     return layout_of(image), image.pixel_tag, size, *values
 
 

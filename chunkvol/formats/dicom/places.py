@@ -12,6 +12,9 @@ from chunkvol.errors import GeometryError
 from chunkvol.formats.dicom.checks import Vectors, file_name
 from chunkvol.formats.dicom.header import Header
 
+_FARTHEST = 1e9
+"""Beyond which a position in mm is nonsense, and its square no number."""
+
 __all__ = ["Places", "are_placed", "axes_of", "low_median", "sorted_places"]
 
 
@@ -80,6 +83,12 @@ def sorted_places(images: Sequence[Header]) -> Places:
     """
     row, column, normal = axes_of(images[0])
     positions = np.array([image.position for image in images], dtype=float)
+    far = np.flatnonzero(np.abs(positions).max(axis=1) > _FARTHEST)
+    if len(far):
+        raise GeometryError(
+            f"{file_name(images[far[0]])} has ImagePositionPatient {images[far[0]].position}, expected at most "
+            f"{_FARTHEST:g} mm: it is damaged; export the series again"
+        )
     order = np.argsort(positions @ normal, kind="stable")
     return Places(tuple(images[n] for n in order), positions[order], row, column, normal)
 

@@ -181,8 +181,8 @@ def _enough(images: Sequence[Header], options: ReadOptions) -> Notes:
     planes = "1 plane" if count == 1 else f"{count} planes"
     if not options.few:
         raise GeometryError(
-            f"the series has {planes} ({file_name(images[0])}); a volume needs at least {_LEAST_PLANES}, else its "
-            "spacing cannot be checked; --few takes it as it is"
+            f"the series has {planes}; a volume needs at least {_LEAST_PLANES}, else its spacing cannot be checked "
+            f"(first {file_name(images[0])}); --few takes it as it is"
         )
     return Notes((f"{planes} (--few): the spacing between planes cannot be checked",), record={"few": True})
 
