@@ -240,7 +240,7 @@ SYNTAXES = (
 )
 ODD_SERIES = {
     "bad_series/gantrytilting": ({"tilt": "keep"}, r"slant of 14\.00 degrees.*--tilt keep"),
-    "bad_series/slicecount": ({"few": True}, r"the series has 2 planes .* --few"),
+    "bad_series/slicecount": ({"few": True}, r"the series has 2 planes.*--few"),
     "bad_series/notavolume": (
         None,
         r"4 planes share a position, first 001\.dcm .*--duplicates first\|last",
