@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 
 from chunkvol.errors import InputError
@@ -27,6 +28,7 @@ class Shape:
     dtype: str = "uint16"
     syntax: str = "explicit"
     memory: str = "400MiB"
+    odd: str = ""
 
 
 JOBS = {
@@ -49,19 +51,82 @@ JOBS = {
     "rle slices": Shape((512, 512, 66), ("downsample", "--factor", "4", "-o", "o.nrrd"), syntax="rle"),
     "ingest of rle slices": Shape((512, 512, 66), ("ingest", "-o", "o.ome.zarr"), syntax="rle"),
     "spooled rle slices": Shape((700, 700, 66), ("ingest", "-o", "o.ome.zarr"), syntax="rle", memory="150MiB"),
+    "a missing plane made": Shape((512, 512, 66), ("ingest", "--gaps", "fill", "-o", "o.ome.zarr"), odd="gap"),
+    "a missing plane made of rle": Shape(
+        (512, 512, 130), ("ingest", "--gaps", "fill", "-o", "o.ome.zarr"), syntax="rle", odd="gap"
+    ),
+    "a tilt made upright": Shape(
+        (512, 512, 64), ("downsample", "--factor", "2", "--tilt", "resample", "-o", "o.nrrd"), odd="tilt"
+    ),
+    "slopes of each plane": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd"), odd="slopes"),
+    "slopes of each plane, stored": Shape(
+        (512, 512, 66), ("ingest", "--float32", "-o", "o.ome.zarr"), odd="slopes", memory="300MiB"
+    ),
+    "frames of one file": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd"), odd="frames"),
     "one worker": Shape((512, 512, 64), ("downsample", "--factor", "2", "-j", "1", "-o", "o.nrrd")),
 }
+
+
+def with_gap(paths: list[Path]) -> None:
+    paths[len(paths) // 3].unlink()
+
+
+def with_tilt(paths: list[Path]) -> None:
+    for k, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        x, y, z = dataset.ImagePositionPatient
+        dataset.ImagePositionPatient = [x, f"{float(y) + 0.3 * k * float(dataset.PixelSpacing[0]):.10f}", z]
+        dataset.save_as(path)
+
+
+def with_slopes(paths: list[Path]) -> None:
+    for k, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        dataset.RescaleSlope, dataset.RescaleIntercept = str(1 + k / 64), "0"
+        dataset.save_as(path)
+
+
+def as_frames(paths: list[Path]) -> None:
+    """All slices in one file, with a place for each."""
+    first = pydicom.dcmread(paths[0])
+    orientation = list(first.ImageOrientationPatient)
+    places = [pydicom.dcmread(path, stop_before_pixels=True).ImagePositionPatient for path in paths]
+    first.PixelData = b"".join(pydicom.dcmread(path).PixelData for path in paths)
+    first.NumberOfFrames, first.SOPClassUID = len(paths), pydicom.uid.EnhancedCTImageStorage
+    shared = pydicom.Dataset()
+    shared.PlaneOrientationSequence = [item(ImageOrientationPatient=orientation)]
+    shared.PixelMeasuresSequence = [item(PixelSpacing=list(first.PixelSpacing))]
+    first.SharedFunctionalGroupsSequence = [shared]
+    first.PerFrameFunctionalGroupsSequence = [
+        item(PlanePositionSequence=[item(ImagePositionPatient=list(place))]) for place in places
+    ]
+    for path in paths:
+        path.unlink()
+    first.save_as(paths[0])
+
+
+def item(**elements: Any) -> pydicom.Dataset:
+    dataset = pydicom.Dataset()
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+ODD = {"gap": with_gap, "tilt": with_tilt, "slopes": with_slopes, "frames": as_frames}
+"""What makes a series irregular, by name."""
 
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made: dict[tuple[Any, ...], Path] = {}
 
-    def make(size: tuple[int, int, int], dtype: str, syntax: str) -> Path:
-        key = (size, dtype, syntax)
+    def make(job: Shape) -> Path:
+        key = (job.size, job.dtype, job.syntax, job.odd)
         if key not in made:
             made[key] = tmp_path_factory.mktemp("series") / "s"
-            write_phantom(made[key], size=size, dtype=dtype, transfer_syntax=syntax)
+            write_phantom(made[key], size=job.size, dtype=job.dtype, transfer_syntax=job.syntax)
+            if job.odd:
+                ODD[job.odd](sorted(made[key].glob("*.dcm")))
         return made[key]
 
     return make
@@ -82,7 +147,7 @@ def test_the_peak_is_what_was_promised(name: str, series: Any, tmp_path: Path) -
     job = JOBS[name]
     if job.syntax == "rle":
         pytest.importorskip("imagecodecs", reason="tool is missing: imagecodecs")
-    facts = run(job, series(job.size, job.dtype, job.syntax), tmp_path)
+    facts = run(job, series(job), tmp_path)
     planned, measured = facts["peak_bytes"], facts["peak_measured"]
     story = f"{name}: planned {format_bytes(planned)}, measured {format_bytes(measured)}"
     print(story)
@@ -99,7 +164,7 @@ def test_memory_is_flat_in_the_number_of_slices(verb: str, series: Any, tmp_path
         folder = tmp_path / str(slices)
         folder.mkdir()
         job = Shape((384, 400, slices), (verb, *rest))
-        peaks.append(run(job, series(job.size, job.dtype, job.syntax), folder)["peak_measured"])
+        peaks.append(run(job, series(job), folder)["peak_measured"])
     assert max(peaks) - min(peaks) <= 16 * MIB, [format_bytes(p) for p in peaks]
 
 
