@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,27 @@ from chunkvol.formats.dicom.header import Header
 
 _GREY = ("", "MONOCHROME1", "MONOCHROME2")
 _CLOSE = 1e-4
+_TINY = 1e-99
+_SHARED = 4096
 _PLANES = ("sagittal", "coronal", "axial")  # by the axis that their normal is nearest to: x, y, z
 
-__all__ = ["ALWAYS", "LABELS", "TIME", "WITHIN", "Fact", "clusters", "is_colour", "values_of"]
+Numbers = npt.NDArray[np.float64]
+
+DERIVED_OBJECTS = {
+    "DOC": "document",
+    "KO": "key object",
+    "PR": "presentation state",
+    "REG": "registration",
+    "RTDOSE": "dose grid",
+    "RTIMAGE": "radiotherapy image",
+    "RTPLAN": "radiotherapy plan",
+    "RTSTRUCT": "structure set",
+    "SEG": "segmentation",
+    "SR": "report",
+}
+"""Modalities of what is made from images, and what it is."""
+
+__all__ = ["ALWAYS", "DERIVED_OBJECTS", "LABELS", "TIME", "WITHIN", "Fact", "clusters", "is_colour", "values_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +73,22 @@ def _without_noise(kinds: set[Any], fact: Fact) -> dict[Any, Hashable]:
     """For each vector the smallest of the neighbours of each of its numbers, rounded."""
     out: dict[Any, Hashable] = {None: None}
     vectors = sorted(kinds - {None})
-    if not vectors or fact.digits is None:
-        return out
-    columns = []
-    for column in np.array(vectors).T:
-        which = clusters(column, _CLOSE * (float(np.abs(column).min()) if fact.relative else 1.0))
-        lowest = np.full(which.max() + 1, np.inf)
-        np.minimum.at(lowest, which, column)
-        columns.append(lowest[which].tolist())
-    for vector, numbers in zip(vectors, zip(*columns, strict=True), strict=True):
-        out[vector] = tuple(fact.digits(number) + 0.0 for number in numbers)  # + 0.0 turns -0.0 into 0.0
+    columns = [np.array(column) for column in zip(*vectors, strict=True)]
+    if len(vectors) > 1:
+        columns = [_lowest_neighbours(column, fact.relative) for column in columns]
+    for vector, numbers in zip(vectors, zip(*(column.tolist() for column in columns), strict=True), strict=True):
+        out[vector] = tuple(map(fact.digits or float, numbers))
     return out
 
 
-def clusters(numbers: npt.NDArray[np.float64], tolerance: float) -> npt.NDArray[np.intp]:
+def _lowest_neighbours(numbers: Numbers, relative: bool) -> Numbers:
+    which = clusters(np.log(np.maximum(np.abs(numbers), _TINY)) if relative else numbers, _CLOSE)
+    lowest = np.full(which.max() + 1, np.inf)
+    np.minimum.at(lowest, which, numbers)
+    return np.asarray(lowest[which])
+
+
+def clusters(numbers: Numbers, tolerance: float) -> npt.NDArray[np.intp]:
     """The cluster of each number, from 0 upwards; numbers that are neighbours within `tolerance` share one."""
     order = np.argsort(numbers, kind="stable")
     out = np.empty(len(order), np.intp)
@@ -84,7 +105,7 @@ def _direction(numbers: Any) -> str:
     return "(" + ", ".join(f"{number:.3g}" for number in numbers) + ")"
 
 
-def _normal(orientation: Any) -> npt.NDArray[np.float64]:
+def _normal(orientation: Any) -> Numbers:
     return np.asarray(np.cross(orientation[:3], orientation[3:]))
 
 
@@ -100,8 +121,10 @@ def _axes(orientation: Any) -> str:
     return f"normal {_direction(_normal(orientation))}, rows along {_direction(orientation[:3])}"
 
 
-def _image_type(header: Header) -> tuple[str, ...]:
-    parts = [part.upper() for part in header.image_type]
+@lru_cache(_SHARED)
+def _image_type(image_type: tuple[str, ...]) -> tuple[str, ...]:
+    """In capitals, without empty values at the end."""
+    parts = [part.upper() for part in image_type]
     while parts and not parts[-1]:
         parts.pop()
     return tuple(parts)
@@ -126,14 +149,10 @@ def _numbered(name: str, unit: str = "") -> Callable[[Any], str]:
     return lambda value: f"no {name}" if value is None else f"{name} {value:.6g}{unit}"
 
 
-def _rounded(name: str) -> Callable[[Header], float | None]:
+@lru_cache(_SHARED)
+def _rounded(number: float | None) -> float | None:
     """A number without the noise of its last digits."""
-
-    def of(header: Header) -> float | None:
-        value = getattr(header, name)
-        return None if value is None else float(f"{value:.5g}")
-
-    return of
+    return None if number is None else float(f"{number:.5g}")
 
 
 def _gradient(header: Header) -> tuple[float, ...] | None:
@@ -143,13 +162,16 @@ def _gradient(header: Header) -> tuple[float, ...] | None:
     return tuple(round(float(number), 3) + 0.0 for number in header.gradient)
 
 
-ORIENTATION = Fact("orientation", lambda image: _floats(image.orientation), _plane, lambda number: round(number, 4))
+# Adding 0.0 turns -0.0 into 0.0.
+ORIENTATION = Fact(
+    "orientation", lambda image: _floats(image.orientation), _plane, lambda number: round(number, 4) + 0.0
+)
 EXACT = Fact("orientation", ORIENTATION.of, _axes)  # for labels, where the plane alone says too little
 
 ALWAYS: tuple[Fact, ...] = (
     ORIENTATION,
     Fact("size", lambda image: (image.columns, image.rows), lambda value: f"{value[0]} x {value[1]}"),
-    Fact("image_type", _image_type, lambda value: "/".join(value) or "no image type"),
+    Fact("image_type", lambda image: _image_type(image.image_type), lambda value: "/".join(value) or "no image type"),
     Fact("stack", lambda image: image.stack, lambda value: f"stack {value}" if value else "no stack"),
     Fact(
         "pixel_spacing",
@@ -165,11 +187,11 @@ ALWAYS: tuple[Fact, ...] = (
 
 WITHIN: tuple[Fact, ...] = (
     Fact("echo_number", lambda image: image.echo_number, _numbered("echo")),
-    Fact("echo_time", _rounded("echo_time"), _numbered("echo time", " ms")),
+    Fact("echo_time", lambda image: _rounded(image.echo_time), _numbered("echo time", " ms")),
     Fact("temporal_position", lambda image: image.temporal_position, _numbered("time")),
-    Fact("b_value", _rounded("b_value"), _numbered("b")),
-    Fact("gradient", _gradient, lambda value: "no direction" if value is None else f"direction {_direction(value)}"),
-    Fact("trigger_time", _rounded("trigger_time"), _numbered("trigger", " ms"), steady=False),
+    Fact("b_value", lambda image: _rounded(image.b_value), _numbered("b")),
+    Fact("gradient", _gradient, lambda value: "" if value is None else f"direction {_direction(value)}"),
+    Fact("trigger_time", lambda image: _rounded(image.trigger_time), _numbered("trigger", " ms"), steady=False),
     Fact("acquisition_number", lambda image: image.acquisition_number, _numbered("acquisition"), steady=False),
 )
 """These tell volumes apart where images share a position, and only there: some vary from plane to plane."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from chunkvol.errors import InputError
-from chunkvol.formats.dicom.facts import ALWAYS, LABELS, TIME, WITHIN, Fact, is_colour, values_of
+from chunkvol.formats.dicom.facts import ALWAYS, DERIVED_OBJECTS, LABELS, TIME, WITHIN, Fact, is_colour, values_of
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.repeats import Part, count_planes, split_repeats
 
@@ -15,19 +15,6 @@ _SHORTEST_ID = 6
 _LEAST_PLANES = 3
 _LISTED = 12
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_NO_IMAGES = {
-    "DOC": "document",
-    "KO": "key object",
-    "PR": "presentation state",
-    "REG": "registration",
-    "RTDOSE": "dose grid",
-    "RTIMAGE": "radiotherapy image",
-    "RTPLAN": "radiotherapy plan",
-    "RTSTRUCT": "structure set",
-    "SEG": "segmentation",
-    "SR": "report",
-}
-"""Modalities of objects that are made from images."""
 
 __all__ = ["Group", "choose", "find_groups"]
 
@@ -110,18 +97,16 @@ def _text(part: Part, fact: Fact) -> str:
     values = set(values_of(fact, part.images)) if fact in WITHIN else {known[fact.name]}
     if len(values) > 1:
         return ""
-    text = fact.text(values.pop())
-    times = {image.echo_time for image in part.images}
-    if fact.name == "echo_number" and len(times) == 1 and None not in times:
-        text += f" ({times.pop():.5g} ms)"
-    return text
+    value = values.pop()
+    times = {image.echo_time for image in part.images} if fact.name == "echo_number" and value is not None else set()
+    return fact.text(value) + (f" ({times.pop():.5g} ms)" if len(times) == 1 and None not in times else "")
 
 
 def _why_left_out(image: Header, alone: bool, placed: bool) -> str:
     """Why the group of an image is not offered as a volume, empty where it is; `placed`: others say where they lie."""
     kind = " ".join(image.image_type).upper()
-    if image.modality in _NO_IMAGES:
-        return _NO_IMAGES[image.modality]
+    if image.modality in DERIVED_OBJECTS:
+        return DERIVED_OBJECTS[image.modality]
     if "LOCALIZER" in kind or "SCOUT" in kind:
         return "localizer"
     if "MOSAIC" in kind:

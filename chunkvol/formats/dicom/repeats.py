@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -19,8 +20,10 @@ _ROUGH = 1e-3
 
 Codes = npt.NDArray[np.intp]
 """One small whole number an image, shape (n,)."""
+Column = tuple[Fact, list[Hashable]]
+"""A fact and the value of each image."""
 
-__all__ = ["Part", "count_planes", "split_repeats"]
+__all__ = ["Part", "count_planes", "median_step", "split_repeats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,10 @@ def split_repeats(images: Sequence[Header]) -> tuple[Part, ...]:
     again and again tell what is left. Images that nothing tells apart stay together. Takes time in proportion to the
     number of images; the result does not depend on their order.
     """
-    places = _places(images)
+    columns = _columns(images) if len(images) > 1 else []
+    places = _places(images, columns)
     if places is None or not _repeats(places):
         return (Part(tuple(images)),)
-    columns = _columns(images)
     chosen = [columns[n] for n in _best(columns, places)]
     out = []
     for key, members in _by_value([values for _, values in chosen], len(images)):
@@ -58,29 +61,51 @@ def count_planes(images: Sequence[Header]) -> int:
     return len(images) if places is None else int(places.max()) + 1
 
 
-def _places(images: Sequence[Header]) -> Codes | None:
-    """Which plane along the normal each image lies in, counted upwards from 0; None where one does not say.
+def median_step(images: Sequence[Header]) -> float | None:
+    """The usual distance from plane to plane along the normal, mm; None where there is one plane, or they do not say.
 
-    Images within 1 % of the median step lie in one plane.
+    Positions that differ by less than a thousandth of a pixel count as one: they differ by the noise of their digits.
     """
-    first = images[0]
-    if any(image.position is None for image in images) or first.orientation is None:
+    heights = _heights(images)
+    if heights is None:
         return None
-    normal = np.cross(first.orientation[:3], first.orientation[3:])
-    heights = np.array([image.position for image in images], float) @ (normal / (np.linalg.norm(normal) or 1.0))
-    # Pixels tell what a step can be at least: repeated positions differ by the noise of their digits only.
     steps = np.diff(np.sort(heights))
-    steps = steps[steps > _ROUGH * max(min(first.pixel_spacing or (1.0,)), 0.0)]
-    return clusters(heights, _SHARED * float(np.median(steps)) if len(steps) else np.inf)
+    steps = steps[steps > _ROUGH * max(min(images[0].pixel_spacing or (1.0,)), 0.0)]
+    return float(np.median(steps)) if len(steps) else None
 
 
-def _columns(images: Sequence[Header]) -> list[tuple[Fact, list[Hashable]]]:
+def _heights(images: Sequence[Header]) -> npt.NDArray[np.float64] | None:
+    orientation = images[0].orientation
+    if orientation is None or any(image.position is None for image in images):
+        return None
+    normal = np.cross(orientation[:3], orientation[3:])
+    return np.asarray(np.array([image.position for image in images], float) @ (normal / (np.linalg.norm(normal) or 1)))
+
+
+def _places(images: Sequence[Header], columns: Sequence[Column] = ()) -> Codes | None:
+    """Which plane each image lies in, counted upwards from 0; None where one does not say.
+
+    Images within 1 % of the median step lie in one plane. Where volumes lie beside each other by less than that, it is
+    the step within the images that share a fact: among all of them, tiny steps are the usual ones.
+    """
+    heights = _heights(images)
+    if heights is None:
+        return None
+    steps = [median_step(images)]
+    for fact, values in columns:
+        if fact.steady:
+            usual = Counter(values).most_common(1)[0][0]
+            steps.append(median_step([image for image, value in zip(images, values, strict=True) if value == usual]))
+    return clusters(heights, _SHARED * max((step for step in steps if step is not None), default=np.inf))
+
+
+def _columns(images: Sequence[Header]) -> list[Column]:
     """The facts that are not the same in all images, with the value of each image."""
     found = [(fact, values_of(fact, images)) for fact in WITHIN]
     return [(fact, values) for fact, values in found if len(set(values)) > 1]
 
 
-def _best(columns: list[tuple[Fact, list[Hashable]]], places: Codes) -> tuple[int, ...]:
+def _best(columns: Sequence[Column], places: Codes) -> tuple[int, ...]:
     """Which columns to split by; none where nothing helps."""
     codes = [_coded(values) for _, values in columns]
     best: tuple[int, ...] = ()

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from chunkvol import system
-from chunkvol.errors import DamagedError, FormatError, InputError
+from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.dicom import header as headers
+from chunkvol.formats.dicom.facts import DERIVED_OBJECTS
 from chunkvol.formats.dicom.header import Header, read_header
+from chunkvol.formats.dicom.multiframe import expand
 from chunkvol.progress import Progress, Silent
 
 _BATCH = 32
@@ -167,14 +169,25 @@ def _examine(path: str) -> _File:
         return _File(path, identity, reason="the list of a DICOM medium")
     header = read_header(path)
     reason = _reason_to_skip(path, header)
-    return _File(path, identity, () if reason or header is None else (header,), reason)
+    return _File(path, identity, () if reason or header is None else _frames(header), reason)
+
+
+def _frames(header: Header) -> tuple[Header, ...]:
+    """A header for each frame. Frames of what is made from images are no reason to refuse the images beside it."""
+    try:
+        return expand(header)
+    except (InputError, GeometryError):
+        if header.modality not in DERIVED_OBJECTS:
+            raise
+        return (header,)
 
 
 def _reason_to_skip(path: str, header: Header | None) -> str:
     """Why a file is no image; empty for an image. A damaged image must not pass for something else."""
     if header is None:
         if _named_like_dicom(path):
-            raise FormatError(f"{path} is named like DICOM but has no DICM mark: repair it or take it away")
+            text = "is named like DICOM but has no DICM mark, nor a data set at its start: repair it or take it away"
+            raise FormatError(f"{path} {text}")
         return "not DICOM"
     if header.pixel_tag:
         if not header.rows or not header.columns:

@@ -1,0 +1,110 @@
+"""What a folder holds, for people and programs: a row for each volume, and why anything was left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats.dicom.groups import Group, find_groups
+from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.options import ReadOptions
+from chunkvol.formats.dicom.repeats import count_planes, median_step
+from chunkvol.formats.dicom.scan import read_folder
+from chunkvol.formats.dicom.stack import stacked
+from chunkvol.memory import format_bytes
+from chunkvol.progress import Progress
+
+_HEADS = ("id", "images", "size (x, y, z)", "spacing in mm", "modality", "bytes", "description")
+
+__all__ = ["find_volumes", "listing", "listing_text", "refusal"]
+
+
+def find_volumes(
+    source: str | os.PathLike[str], progress: Progress | None = None
+) -> tuple[tuple[Group, ...], tuple[str, ...]]:
+    """The volumes under a folder (or of a DICOMDIR, or in one file), and what was skipped, one sentence a kind.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, or there is no DICOM image; see `read_folder`.
+    """
+    scan = read_folder(source, progress)
+    return find_groups(scan.images), scan.problems
+
+
+def refusal(group: Group) -> str:
+    """Why the images of a group are no regular volume as they are; empty where they are one."""
+    try:
+        stacked(group.images, ReadOptions())
+    except (GeometryError, InputError) as error:
+        return str(error)
+    return ""
+
+
+def listing(groups: Sequence[Group], judge: Callable[[Group], str] = refusal) -> list[dict[str, Any]]:
+    """JSON values of each group: size and spacing (mm) in x, y, z order, null where they are not known.
+
+    `bytes` are those of the decoded pixels, `images` counts slices or frames, the last of `size` the planes that they
+    lie in. `problems` says what `judge` says of a group that is not left out.
+    """
+    return [_row(group, judge) for group in groups]
+
+
+def _row(group: Group, judge: Callable[[Group], str]) -> dict[str, Any]:
+    first = group.images[0]
+    rows, columns = first.pixel_spacing or (None, None)
+    problem = "" if group.left_out else judge(group)
+    return {
+        "id": group.id,
+        "series_uid": group.series,
+        "series_number": first.series_number,
+        "description": first.series_description,
+        "label": group.label,
+        "modality": first.modality,
+        "images": len(group.images),
+        "size": [first.columns, first.rows, count_planes(group.images)],
+        "spacing": [columns, rows, median_step(group.images)],
+        "bytes": sum(map(_pixel_bytes, group.images)),
+        "left_out": group.left_out,
+        "problems": [problem] if problem else [],
+    }
+
+
+def _pixel_bytes(image: Header) -> int:
+    bits = (image.rows or 0) * (image.columns or 0) * (image.samples or 1) * (image.bits_allocated or _bits(image))
+    return -(-bits // 8)
+
+
+def _bits(image: Header) -> int:
+    """Of a pixel where the file does not say, as floating point pixels do not have to."""
+    return 64 if image.pixel_tag == 0x7FE00009 else 32
+
+
+def listing_text(rows: Sequence[dict[str, Any]], skipped: Sequence[str] = ()) -> str:
+    """The same as an aligned table, then what is wrong with a volume or was skipped."""
+    table = [_HEADS, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    right = {1, 5}
+    lines = [
+        "  ".join(cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(cells, widths, strict=True)) for cells in table)
+    ]
+    notes = [f"{row['id']}: {problem}" for row in rows for problem in row["problems"]]
+    return "\n".join([*(line.rstrip() for line in lines), *(f"note  {text}" for text in (*notes, *skipped))])
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    about = ", ".join(filter(None, (row["description"], row["label"])))
+    left_out = f"({row['left_out']}, left out)" if row["left_out"] else ""
+    return (
+        row["id"],
+        str(row["images"]),
+        " x ".join(map(str, row["size"])),
+        " x ".join("?" if value is None else f"{value:.5g}" for value in row["spacing"]),
+        row["modality"],
+        format_bytes(row["bytes"]),
+        " ".join(filter(None, (about, left_out))),
+    )
