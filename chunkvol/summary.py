@@ -52,7 +52,7 @@ def summarise(volume: Volume, format_name: str) -> dict[str, Any]:
 
 
 def summary_text(facts: dict[str, Any]) -> str:
-    """The same for people."""
+    """The same for people; with the id of the series where `series` lists one."""
 
     def triple(values: list[float]) -> str:
         return " x ".join(f"{v:.7g}" for v in values)
@@ -68,6 +68,10 @@ def summary_text(facts: dict[str, Any]) -> str:
         f"direction    x, y, z axes along {direction}, towards {facts['orientation']}",
         f"geometry     {facts['geometry']}",
     ]
+    if len(facts.get("series", ())) == 1:
+        row = facts["series"][0]
+        about = [row["id"], f"{row['images']} images", row["description"]]
+        lines.insert(1, f"series       {', '.join(filter(None, about))}")
     if (scale["slope"], scale["intercept"]) != (1, 0) or scale["unit"] not in ("", "US"):
         lines.append(f"values       {scale['slope']:g} * stored + {scale['intercept']:g} {scale['unit']}".rstrip())
     if len(facts["levels"]) > 1:

@@ -4,33 +4,75 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
+from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
+from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats import format_for_reading
+from chunkvol.formats.dicom.groups import choose
+from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
+from chunkvol.formats.dicom.options import ReadOptions
+from chunkvol.formats.dicom.series import check_decoder, series_of
 from chunkvol.pipeline import open_volume
+from chunkvol.progress import Progress
 from chunkvol.summary import summarise, summary_text
+from chunkvol.volume import Volume
+
+_DICOM = "DICOM series"
 
 __all__ = ["info"]
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: size, spacing, origin, direction as ITK has them.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def info(source: Path, as_json: bool, quiet: bool) -> None:
+@reading_options
+def info(source: Path, as_json: bool, quiet: bool, reading: dict[str, Any]) -> None:
     """Read only the headers of SOURCE and print geometry, type, levels and problems.
+
+    Of a folder with several DICOM volumes, list them with their ids for --series.
 
     \b
     Examples:
       chunkvol info dicom/
+      chunkvol info dicom/ --series 1f0c
       chunkvol info scan.ome.zarr --json
     """
     progress = progress_for(quiet)
     try:
-        volume = open_volume(source, progress=progress)
+        facts = _facts(source, progress, reading)
     finally:
         progress.close()
-    facts = summarise(volume, format_for_reading(source).name)
-    click.echo(json.dumps(facts) if as_json else summary_text(facts))
+    click.echo(json.dumps(facts) if as_json else _text(facts))
+
+
+def _facts(source: Path, progress: Progress, reading: dict[str, Any]) -> dict[str, Any]:
+    """What there is to tell of the volume that is meant, and of all volumes of a DICOM folder."""
+    if source.exists() and format_for_reading(source).name == _DICOM and "series" not in reading:
+        return _facts_of_folder(source, progress, ReadOptions(**reading))
+    return summarise(open_volume(source, progress=progress, **reading), format_for_reading(source).name)
+
+
+def _facts_of_folder(source: Path, progress: Progress, options: ReadOptions) -> dict[str, Any]:
+    """The volumes of a folder, and the facts of the one that is meant; a row says why one cannot be read."""
+    groups, skipped = find_volumes(source.absolute(), progress)
+    listed = {"series": listing(groups), "skipped": list(skipped)}
+    try:
+        group, left_out = choose(groups, options.series, str(source))
+        series = series_of(group.images, options, problems=(*skipped, *left_out))
+        check_decoder(series)
+    except (GeometryError, InputError):
+        if len(groups) > 1:
+            return listed
+        raise
+    return summarise(Volume(series.source, series.geometry, series.metadata), _DICOM) | listed
+
+
+def _text(facts: dict[str, Any]) -> str:
+    several = len(facts.get("series", ())) > 1
+    table = listing_text(facts["series"], facts["skipped"]) if several else ""
+    return "\n\n".join(filter(None, (table, summary_text(facts) if "format" in facts else "")))

@@ -51,14 +51,6 @@ def no_dicom(folder: Path) -> Path:
     return folder
 
 
-def mixed_sizes(folder: Path) -> Path:
-    def edit(k: int, dataset: Dataset) -> None:
-        if k == 3:
-            dataset.Rows, dataset.PixelData = 4, dataset.PixelData[: 4 * 4 * 2]
-
-    return made(folder, edit=edit)
-
-
 def truncated(folder: Path) -> Path:
     path = made(folder) / "IM0002.dcm"
     path.write_bytes(path.read_bytes()[:-11])
@@ -73,21 +65,13 @@ def overlong(folder: Path) -> Path:
     return made(folder, edit=edit)
 
 
-def two_series(folder: Path) -> Path:
-    made(folder / "a")
-    made(folder / "b", edit=lambda k, dataset: setattr(dataset, "SeriesInstanceUID", "1.2.3"))
-    return folder
-
-
 BAD: dict[str, tuple[Callable[[Path], Path], int, str]] = {
     "an empty folder": (empty, 2, "is an empty folder"),
     "a folder without DICOM": (no_dicom, 2, "holds no DICOM image .1 file not DICOM.; name another folder"),
     "one slice": (lambda f: made(f, planes=1), 3, "has 1 plane; a volume needs at least 3"),
     "two slices": (lambda f: made(f, planes=2), 3, "has 2 planes; a volume needs at least 3"),
-    "mixed sizes": (mixed_sizes, 3, r"mixed sizes in one series: 4 x 5 in IM0000.dcm, 4 x 4 in IM0003.dcm; separate"),
     "a truncated slice": (truncated, 2, "IM0002.dcm is truncated: 29 bytes of pixel data, expected 40"),
     "over-long pixel data": (overlong, 2, "IM0002.dcm has over-long pixel data: 46 bytes, expected 40"),
-    "two series": (two_series, 2, "Separate them into folders"),
     "a missing slice": (
         lambda f: (made(f) / "IM0003.dcm").unlink() or f,  # type: ignore[func-returns-value]  # unlink gives None
         3,
