@@ -15,6 +15,7 @@ import pytest
 from chunkvol import errors
 from chunkvol.cli import cli
 from chunkvol.formats import FORMATS
+from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.transfer import SYNTAXES
 from chunkvol.formats.ome_zarr.layout import CODECS
 from chunkvol.kernels import REDUCERS
@@ -120,7 +121,13 @@ def test_every_format_and_its_suffixes_are_in_the_table() -> None:
 
 def test_every_transfer_syntax_family_is_named() -> None:
     for row in SYNTAXES.values():
-        assert row.family in section("Formats"), row.name
+        assert row.family in section("Pixels"), row.name
+
+
+def test_every_option_of_reading_a_series_is_described() -> None:
+    words = section("DICOM series")
+    for name in ReadOptions.names():
+        assert f"--{name.replace('_', '-')}" in words, name
 
 
 def test_every_method_is_in_the_table_with_its_anchor() -> None:
