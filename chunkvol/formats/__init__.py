@@ -9,7 +9,7 @@ from typing import Any
 
 from chunkvol.errors import FormatError, InputError
 from chunkvol.execute import Job
-from chunkvol.formats.dicom import is_dicom_folder, open_dicom
+from chunkvol.formats.dicom import is_dicom, open_dicom
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
 from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
@@ -69,7 +69,7 @@ FORMATS = {
             marker="zarr.json",
         ),
         Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"}), overlap=2),
-        Format("DICOM series", (), is_dicom_folder, _read_dicom, read_options=ReadOptions.names()),
+        Format("DICOM series", (), is_dicom, _read_dicom, read_options=ReadOptions.names()),
     )
 }
 
@@ -97,7 +97,7 @@ def format_for_reading(path: Path) -> Format:
             raise InputError(f"{path} is an empty folder")
         # The DICOM reader looks at every file and says best what it found.
         return FORMATS["DICOM series"]
-    raise FormatError(f"{path} is none of {', '.join(FORMATS)}; a DICOM series is given as its folder")
+    raise FormatError(f"{path} is none of {', '.join(FORMATS)}")
 
 
 def format_for_writing(target: Path) -> Format:

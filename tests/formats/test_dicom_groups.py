@@ -42,7 +42,6 @@ def image(k: float = 0, **facts: Any) -> Header:
         "position": tuple((np.array([3.0, -40.0, 7.0]) + k * STEP * NORMAL).tolist()),
         "orientation": (*ROW, *COLUMN),
         "series_number": 4,
-        "series_description": "made",
     }
     return Header(facts.pop("path", f"/data/{k}.dcm"), 1000, EXPLICIT_LITTLE, **(known | facts))
 
@@ -307,7 +306,7 @@ def test_what_is_no_volume_is_left_out_and_told(case: str, series: str) -> None:
     change, reason = LEFT_OUT[case]
     group, notes = chosen(other(4, **(change | {"series": series})), stack())
     assert len(group.images) == 5
-    name = " ".join((change.get("modality", "MR"), "'made'"))
+    name = change.get("modality", "MR")
     (note,) = notes
     assert note.startswith(f"series 3 (4 images, {name}, id ")
     assert note.endswith(f"): {reason}, left out")
@@ -316,10 +315,10 @@ def test_what_is_no_volume_is_left_out_and_told(case: str, series: str) -> None:
 def test_one_or_two_images_of_another_series_are_no_reason_to_ask() -> None:
     group, notes = chosen(other(2), stack())
     assert len(group.images) == 5
-    assert notes[0].startswith("series 3 (2 images, MR 'made', id ")
+    assert notes[0].startswith("series 3 (2 images, MR, id ")
     assert notes[0].endswith("): too few planes, left out")
     watched = [replace(one, position=image(0).position, series="7.8", series_number=None) for one in stack()]
-    assert chosen(stack(), watched)[1][0].startswith("a series (5 images, MR 'made', id ")
+    assert chosen(stack(), watched)[1][0].startswith("a series (5 images, MR, id ")
 
 
 def test_a_localizer_in_three_directions_is_told_in_one_sentence() -> None:
@@ -327,7 +326,7 @@ def test_a_localizer_in_three_directions_is_told_in_one_sentence() -> None:
         replace(image(0), orientation=(*a, *b), image_type=("LOCALIZER",), series="5.6", series_number=1)
         for a, b in (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)), ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
     ]
-    assert chosen(stack(), planes)[1] == ("series 1 (2 images, MR 'made'): localizer, left out",)
+    assert chosen(stack(), planes)[1] == ("series 1 (2 images, MR): localizer, left out",)
 
 
 @pytest.mark.parametrize("change", [{"rows": 5}, {"orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)}, {"samples": None}])
@@ -343,12 +342,12 @@ def test_nothing_of_the_same_series_is_dropped_silently(change: dict[str, Any]) 
 
 
 def test_several_volumes_are_listed_to_choose_from() -> None:
-    stacks = stack(echo_number=1), stack(echo_number=2, echo_time=9.5), other(4, modality="CT", series_description="")
+    stacks = stack(echo_number=1), stack(echo_number=2, echo_time=9.5), other(4, modality="CT")
     with pytest.raises(InputError) as caught:
         chosen(*stacks)
     one, two, three = (group.id for group in find_groups([image for members in stacks for image in members]))
     assert str(caught.value) == (
-        f"/data holds 3 volumes: {one}: 5 images of 7 x 4, MR 'made', echo 1; {two}: 5 images of 7 x 4, MR 'made', "
+        f"/data holds 3 volumes: {one}: 5 images of 7 x 4, MR, echo 1; {two}: 5 images of 7 x 4, MR, "
         f"echo 2 (9.5 ms); {three}: 4 images of 7 x 4, CT; choose one with --series ID"
     )
     assert caught.value.exit_code == 2

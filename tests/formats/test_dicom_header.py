@@ -263,8 +263,8 @@ def test_a_length_beyond_the_file_is_damage(tmp_path: Path) -> None:
 
 
 def test_a_wanted_element_of_absurd_length_is_damage(tmp_path: Path) -> None:
-    elements = _element(0x0008, 0x103E, b"UN", bytes(1 << 17)), _PIXELS
-    with pytest.raises(DamagedError, match=r"\(0008,103E\) claims 131072 bytes"):
+    elements = _element(0x0008, 0x0060, b"UN", bytes(1 << 17)), _PIXELS
+    with pytest.raises(DamagedError, match=r"\(0008,0060\) claims 131072 bytes"):
         read_header(_file(tmp_path, *elements))
 
 

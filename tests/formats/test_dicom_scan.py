@@ -22,7 +22,7 @@ from pydicom.uid import (
 
 from chunkvol.errors import DamagedError, FormatError, InputError
 from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
-from chunkvol.formats.dicom.scan import is_dicom, is_dicom_folder, read_folder
+from chunkvol.formats.dicom.scan import is_dicom, read_folder
 from tests.support.series import Edit, oblique, write_series
 
 SHAPE = (5, 4, 7)
@@ -91,7 +91,7 @@ def test_a_dicomdir_stands_for_its_folder(tmp_path: Path) -> None:
     series(tmp_path / "PT0" / "SE0")
     shutil.copy(examples / "DICOMDIR", tmp_path)
     assert is_dicom(tmp_path / "DICOMDIR")
-    assert is_dicom_folder(tmp_path)
+    assert is_dicom(tmp_path)
     for source in (tmp_path, tmp_path / "DICOMDIR"):
         scan = read_folder(source)
         assert len(scan.images) == 5

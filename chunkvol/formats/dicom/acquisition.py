@@ -7,6 +7,7 @@ people are kept as its Clean Descriptors Option allows (E.3.5), and UIDs as in i
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import warnings
@@ -25,7 +26,7 @@ _MOST_PARTS = 16
 _LONG_PART = 4
 """Letters of a name that are found within words; shorter names must be words of their own."""
 
-__all__ = ["ACQUISITION", "PATIENT", "Kept", "facts_of"]
+__all__ = ["ACQUISITION", "PATIENT", "Kept", "description_of", "facts_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,13 @@ def facts_of(path: str, *, keep_phi: bool) -> dict[str, Any]:
         return {**found, **{name: value for name, value in more.items() if value}}
     typed = {kept.name for kept in ACQUISITION if kept.kind == "text"}
     return {name: value for name, value in found.items() if name not in typed or not _tells(value, patient)}
+
+
+def description_of(path: str) -> str:
+    """The series description, empty where it tells who was scanned or cannot be read."""
+    with contextlib.suppress(InputError):
+        return str(facts_of(path, keep_phi=False).get("series_description", ""))
+    return ""
 
 
 # -------------------------------------------------------------------------------------------- texts become facts

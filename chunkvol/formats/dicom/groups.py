@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from chunkvol.errors import InputError
+from chunkvol.formats.dicom.acquisition import description_of
 from chunkvol.formats.dicom.facts import ALWAYS, DERIVED_OBJECTS, LABELS, TIME, WITHIN, Fact, is_colour, values_of
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.repeats import Part, count_planes, split_repeats
@@ -187,7 +188,8 @@ def _notes(groups: Sequence[Group]) -> tuple[str, ...]:
 
 def _what(image: Header) -> str:
     """Modality and description, as far as they are known."""
-    return " ".join(filter(None, (image.modality, image.series_description and repr(image.series_description))))
+    description = description_of(image.path)
+    return " ".join(filter(None, (image.modality, description and repr(description))))
 
 
 def _count(*groups: Group) -> str:

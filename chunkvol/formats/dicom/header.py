@@ -60,8 +60,6 @@ class Header:
     """Frame of Reference UID."""
     modality: str = ""
     """CT, MR ..."""
-    series_description: str = ""
-    """Free text."""
     image_type: tuple[str, ...] = ()
     """ORIGINAL, PRIMARY, AXIAL ..."""
     rows: int | None = None
@@ -140,7 +138,6 @@ FIELDS: tuple[tuple[str, int, str, values.Parser], ...] = (
     ("sop_class", 0x00080016, "SOPClassUID", values.text),
     ("sop_instance", 0x00080018, "SOPInstanceUID", values.uid),
     ("modality", 0x00080060, "Modality", values.text),
-    ("series_description", 0x0008103E, "SeriesDescription", values.text),
     ("slice_thickness", 0x00180050, "SliceThickness", values.one_decimal),
     ("echo_time", 0x00180081, "EchoTime", values.one_decimal),
     ("echo_number", 0x00180086, "EchoNumbers", values.first_whole),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats.dicom.acquisition import description_of
 from chunkvol.formats.dicom.groups import Group, find_groups
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
@@ -61,7 +62,7 @@ def _row(group: Group, judge: Callable[[Group], str]) -> dict[str, Any]:
         "id": group.id,
         "series_uid": group.series,
         "series_number": first.series_number,
-        "description": first.series_description,
+        "description": description_of(first.path),
         "label": group.label,
         "modality": first.modality,
         "images": len(group.images),

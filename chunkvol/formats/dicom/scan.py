@@ -25,7 +25,7 @@ _IMAGE_STORAGE = tuple(_CLASS + tail for tail in ("1", "1.1", "1.2", "2", "2.1",
 _SPECTROSCOPY = _CLASS + "4.2"
 """Has Rows and Columns, but its data are no pixels."""
 
-__all__ = ["Scan", "groups", "is_dicom", "is_dicom_folder", "read_folder"]
+__all__ = ["Scan", "is_dicom", "read_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +85,11 @@ def read_folder(source: str | os.PathLike[str], progress: Progress | None = None
     return Scan(tuple(images), tuple(_sentence(reason, names) for reason, names in sorted(skipped.items())))
 
 
-def groups(images: Sequence[Header]) -> dict[str, tuple[Header, ...]]:
-    """The images of each series, by Series Instance UID, in the order in which they appear."""
-    out: dict[str, list[Header]] = {}
-    for image in images:
-        out.setdefault(image.series, []).append(image)
-    return {uid: tuple(members) for uid, members in out.items()}
-
-
 def is_dicom(path: str | os.PathLike[str]) -> bool:
     """Whether a file starts like DICOM (a DICOMDIR does), or a folder holds such files among its first ones."""
     try:
-        return is_dicom_folder(path) if Path(path).is_dir() else headers.is_dicom(path)
-    except OSError:
-        return False
-
-
-def is_dicom_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether one of the first files under a folder starts like DICOM; reads a few bytes of each."""
-    if not Path(path).is_dir():
-        return False
-    try:
+        if not Path(path).is_dir():
+            return headers.is_dicom(path)
         return any(headers.is_dicom(name) for _, name in zip(range(_SNIFFED), _walk(os.fspath(path)), strict=False))
     except (OSError, InputError):
         return False
