@@ -75,6 +75,9 @@ class _Lines:
         self._name = ""
 
     def say(self, text: str) -> None:
+        with self._lock:
+            if self._done >= self._total:
+                self._end()
         click.echo(f"note: {text}", err=True)
 
     def close(self) -> None:
