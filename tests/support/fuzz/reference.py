@@ -1,0 +1,144 @@
+"""What pydicom and its decoders make of a file; in a process of its own, because some of them crash."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.support.fuzz.child import Child, CrashedError, HungError, serve
+
+_PATIENCE = 30.0
+_DATA = 12 << 30  # it allocates what a length claims before it reads; untouched, that costs nothing
+_LARGEST = 256 << 20
+
+__all__ = ["READINGS", "Opinion", "ask"]
+
+READINGS = (("", False), ("gdcm", False), ("", True))
+"""Decoder (pydicom's own choice, or the one that shares no code with it), and whether HighBit holds within codestreams,
+of which the standard says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the reference says of one file."""
+
+    frames: npt.NDArray[Any] | None
+    """Stored values (frames, rows, columns), as int64 or float64; None where it refuses."""
+    reason: str = ""
+    """Why it refuses."""
+    position: tuple[float, ...] | None = None
+    """Image Position (Patient), where it has three numbers."""
+    slope: float = 1.0
+    """Rescale Slope."""
+    intercept: float = 0.0
+    """Rescale Intercept."""
+
+    def rescaled(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The real values of a frame."""
+        with np.errstate(all="ignore"):  # a slope may be anything
+            return np.asarray(frame * self.slope + self.intercept)
+
+
+def ask(child: Child, paths: Sequence[str], reading: tuple[str, bool]) -> list[Opinion]:
+    """An opinion on each file."""
+    out = []
+    for path in paths:
+        try:
+            out.append(child.ask((path, *reading), _PATIENCE))
+        except (CrashedError, HungError) as error:
+            out.append(Opinion(None, f"{type(error).__name__}: {str(error)[:200]}"))
+    return out
+
+
+def _answer(question: tuple[str, str, bool]) -> Opinion:
+    try:
+        return _opinion(*question)
+    except Exception as error:  # pydicom and its plugins raise what they like
+        return Opinion(None, f"{type(error).__name__}: {str(error)[:200]}")
+
+
+def _opinion(path: str, plugin: str, shifted: bool) -> Opinion:
+    import pydicom
+    from pydicom.pixels.utils import pixel_array
+
+    dataset = pydicom.dcmread(path, force=True)
+    claimed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1)
+    if claimed * 8 > _LARGEST:
+        raise ValueError(f"{claimed} pixels")
+    _complete(dataset)
+    options: dict[str, Any] = (
+        {"decoding_plugin": plugin} if plugin and dataset.file_meta.TransferSyntaxUID.is_encapsulated else {}
+    )
+    pixels = pixel_array(dataset, correct_unused_bits=False, **options)
+    if dataset.SamplesPerPixel == 3:
+        if (pixels != pixels[..., :1]).any():
+            raise ValueError("colour")
+        pixels = pixels[..., 0]
+    frames = pixels.reshape(-1, *pixels.shape[-2:])
+    if frames.dtype.kind != "f":
+        native = not dataset.file_meta.TransferSyntaxUID.is_encapsulated or _is_rle(dataset)
+        frames = _stored_bits(frames.astype(np.int64), dataset, native or shifted)
+    return Opinion(
+        frames.astype(np.float64 if frames.dtype.kind == "f" else np.int64),
+        "",
+        _place(dataset),
+        _number(dataset, "RescaleSlope", _number(dataset, "DoseGridScaling", 1)),
+        _number(dataset, "RescaleIntercept", 0),
+    )
+
+
+def _complete(dataset: Any) -> None:
+    """Say what goes without saying: these are required, but grey pixels are clear without them."""
+    from pydicom.uid import UID
+
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
+        dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" if implicit else explicit)
+    dataset.setdefault("SamplesPerPixel", 1)
+    dataset.setdefault("PhotometricInterpretation", "MONOCHROME2")
+    if "BitsAllocated" in dataset:
+        dataset.setdefault("BitsStored", dataset.BitsAllocated)
+
+
+def _stored_bits(values: npt.NDArray[np.int64], dataset: Any, shifted: bool) -> npt.NDArray[np.int64]:
+    """The value's own bits, sign extended (PS3.5 section 8.1.1), which pydicom leaves to its callers."""
+    bits, allocated = dataset.get("BitsStored"), dataset.BitsAllocated
+    bits = allocated if bits is None else bits
+    high = bits - 1 if dataset.get("HighBit") is None else dataset.HighBit
+    if not 1 <= bits <= high + 1 <= allocated:
+        raise ValueError(f"BitsStored {bits}, HighBit {high} of {allocated}")
+    values = (values >> (high + 1 - bits if shifted else 0)) & ((1 << bits) - 1)
+    if dataset.PixelRepresentation == 1:
+        values = np.where(values >> (bits - 1) & 1, values - (1 << bits), values)
+    return values
+
+
+def _is_rle(dataset: Any) -> bool:
+    return bool(dataset.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5")
+
+
+def _place(dataset: Any) -> tuple[float, ...] | None:
+    try:
+        position = tuple(float(value) for value in dataset.ImagePositionPatient)
+    except Exception:  # absent, or no numbers: then only the pixels are compared
+        return None
+    return position if len(position) == 3 else None
+
+
+def _number(dataset: Any, keyword: str, otherwise: float) -> float:
+    try:
+        return float(dataset.get(keyword, otherwise))
+    except Exception:  # as above
+        return otherwise
+
+
+def main() -> None:
+    """Answer with opinions."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_DATA, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    serve(_answer)
