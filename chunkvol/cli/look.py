@@ -12,10 +12,9 @@ from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats import format_for_reading
-from chunkvol.formats.dicom.groups import choose
 from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.series import check_decoder, series_of
+from chunkvol.formats.dicom.series import check_decoder, chosen_series
 from chunkvol.pipeline import open_volume
 from chunkvol.progress import Progress
 from chunkvol.summary import summarise, summary_text
@@ -52,24 +51,27 @@ def info(source: Path, as_json: bool, quiet: bool, reading: dict[str, Any]) -> N
 
 def _facts(source: Path, progress: Progress, reading: dict[str, Any]) -> dict[str, Any]:
     """What there is to tell of the volume that is meant, and of all volumes of a DICOM folder."""
-    if source.exists() and format_for_reading(source).name == _DICOM and "series" not in reading:
+    if source.exists() and format_for_reading(source).name == _DICOM:
         return _facts_of_folder(source, progress, ReadOptions(**reading))
     return summarise(open_volume(source, progress=progress, **reading), format_for_reading(source).name)
 
 
 def _facts_of_folder(source: Path, progress: Progress, options: ReadOptions) -> dict[str, Any]:
-    """The volumes of a folder, and the facts of the one that is meant; a row says why one cannot be read."""
+    """The volumes of a folder, and the facts of the one that is meant; a row says why one cannot be read.
+
+    Of a volume that is asked for by its id the row alone, and what is wrong with it is an error.
+    """
     groups, skipped = find_volumes(source.absolute(), progress)
-    listed = {"series": listing(groups), "skipped": list(skipped)}
     try:
-        group, left_out = choose(groups, options.series, str(source))
-        series = series_of(group.images, options, problems=(*skipped, *left_out))
+        group, series = chosen_series(groups, str(source), options, skipped)
         check_decoder(series)
     except (GeometryError, InputError):
-        if len(groups) > 1:
-            return listed
+        if len(groups) > 1 and not options.series:
+            return {"series": listing(groups), "skipped": list(skipped)}
         raise
-    return summarise(Volume(series.source, series.geometry, series.metadata), _DICOM) | listed
+    rows = listing([group] if options.series else groups)
+    facts = summarise(Volume(series.source, series.geometry, series.metadata), _DICOM)
+    return facts | {"series": rows, "skipped": list(skipped)}
 
 
 def _text(facts: dict[str, Any]) -> str:

@@ -72,6 +72,9 @@ def test_a_chosen_series_is_described_like_any_volume(command: Command, two: Pat
             assert facts["size"] == row["size"]
             np.testing.assert_allclose(facts["spacing"], row["spacing"], rtol=1e-9)
             assert facts["modality"] == row["modality"]
+            assert facts["series"] == [row]
+    told = command("info", two, "--series", rows[1]["id"], "-q").succeeded().out
+    assert f"series       {rows[1]['id']}, 4 images, T1\n" in told
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job[0])
@@ -117,6 +120,22 @@ def test_one_volume_beside_a_localizer_is_listed_and_described(command: Command,
     text = command("info", two, "-q").succeeded().out
     assert "(localizer, left out)" in text
     assert "size         7 x 4 x 5 voxels" in text
+
+
+def test_the_ids_of_runs_are_those_that_info_prints(command: Command, two: Path) -> None:
+    """A series of 40 planes without every third: 14 runs, of which a dozen are named."""
+    folder = made(two.parent / "gaps", 40)
+    for k in range(2, 40, 3):
+        (folder / f"IM{k:04d}.dcm").unlink()
+    refused = command("info", folder, "--gaps", "split", "-q")
+    refused.refused(
+        2, r"makes 14 volumes: \w+\.1 \(planes 0 to 1\); .*; and 2 more; choose one, as in --series \w+\.1$"
+    )
+    first = refused.err.split()[-1]
+    command("info", folder, "--gaps", "split", "--series", first, "-q").refused(3, "has 2 planes")
+    told = command("info", folder, "--gaps", "split", "--series", first, "--few", "-q").succeeded().out
+    assert "run 1 of 14, planes 0 to 1 of 27 (--gaps split)" in told
+    command("info", folder, "--series", first, "-q").refused(2, "names a run of planes: it needs --gaps split")
 
 
 def test_a_lone_series_tells_its_id(command: Command, two: Path) -> None:

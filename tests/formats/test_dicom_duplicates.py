@@ -80,7 +80,7 @@ def test_different_images_at_one_position_are_refused(tmp_path: Path, spacing: f
     with pytest.raises(
         GeometryError,
         match=rf"2 planes share a position, first IM0003\.dcm and other\.dcm \(plane 3\): they lie 0\.00 mm apart, "
-        rf"expected {expected} mm, and their pixels differ: duplicates, or several volumes .*--duplicates first\|last",
+        rf"expected {expected} mm, and their pixels differ: duplicates, or several volumes .* or --duplicates last",
     ):
         made(tmp_path)
 
@@ -149,7 +149,8 @@ def test_a_copy_of_the_only_image_is_one_plane(tmp_path: Path) -> None:
     for name in ("one.dcm", "two.dcm"):
         shutil.copy(tmp_path / "a" / "IM0000.dcm", tmp_path / "b" / name)
     with pytest.raises(
-        GeometryError, match=r"the series has 1 plane; a volume needs at least 3, .*\(first one\.dcm\); --few"
+        GeometryError,
+        match=r"the series has 1 plane; a volume needs at least 3, .*\(first one\.dcm\); name the .*--few",
     ):
         made(tmp_path / "b")
 

@@ -93,7 +93,7 @@ def _refusal(places: Places, labels: npt.NDArray[np.int64], plane: int, pair: tu
     return GeometryError(
         f"{shared} planes share a position, first {file_name(one)} and {file_name(other)} (plane {plane}): they lie "
         f"{mm(apart)} apart, {expected}, and their pixels differ: duplicates, or several volumes in one series; "
-        "--duplicates first|last takes one of each, else separate them into folders"
+        "--duplicates first or --duplicates last takes one of each, else separate them into folders"
     )
 
 

@@ -84,7 +84,7 @@ def _refusal(places: Places, index: npt.NDArray[np.int64]) -> GeometryError:
     return GeometryError(
         f"{places.name(at + 1)} lies {mm(gaps[at])} after plane {at}, expected {mm(low_median(gaps))}: "
         f"{'one plane' if missing == 1 else f'{missing} planes'} may be missing{more}; copy or export the whole "
-        "series again, or choose --gaps fill|split"
+        "series again, or choose --gaps fill (made of their neighbours) or --gaps split (a volume of each run)"
     )
 
 

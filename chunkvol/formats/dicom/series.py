@@ -30,7 +30,9 @@ from chunkvol.sources import Source
 
 _RUN = re.compile(r"([0-9a-fA-F]+)\.(\d+)")
 
-__all__ = ["Series", "check_decoder", "find_series", "open_dicom", "series_of"]
+_LISTED = 12
+
+__all__ = ["Series", "check_decoder", "chosen_series", "find_series", "open_dicom", "series_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,22 @@ def find_series(
     path: str | os.PathLike[str], progress: Progress | None = None, options: ReadOptions | None = None
 ) -> Series:
     """The series that is meant, checked; see `open_dicom`."""
-    options = options or ReadOptions()
     scan = read_folder(path, progress)
+    return chosen_series(find_groups(scan.images), os.fspath(path), options, scan.problems)[1]
+
+
+def chosen_series(
+    groups: Sequence[Group], folder: str, options: ReadOptions | None = None, problems: Sequence[str] = ()
+) -> tuple[Group, Series]:
+    """The group that `options.series` names, or the only one, and its series, checked; see `open_dicom`.
+
+    `folder` is for messages; `problems` are told with those of the series.
+    """
+    options = options or ReadOptions()
     wanted, run = _wanted(options.series)
-    group, left_out = choose(find_groups(scan.images), wanted, os.fspath(path))
+    group, left_out = choose(groups, wanted, folder)
     _check_run(group, options, run)
-    return series_of(group.images, options, run=run, problems=(*scan.problems, *left_out))
+    return group, series_of(group.images, options, run=run, problems=(*problems, *left_out))
 
 
 def check_decoder(series: Series) -> None:
@@ -125,8 +137,11 @@ def _check_run(group: Group, options: ReadOptions, run: int | None) -> None:
         return
     found = runs(group.images, options)
     if run is None and len(found) > 1:
-        each = "; ".join(f"{group.id}.{n} (planes {one.first} to {one.last})" for n, one in enumerate(found, start=1))
-        raise InputError(f"--gaps split makes {len(found)} volumes: {each}; choose one with --series")
+        each = "; ".join(f"{group.id}.{n} ({one})" for n, one in enumerate(found[:_LISTED], start=1))
+        more = f"; and {len(found) - _LISTED} more" * (len(found) > _LISTED)
+        raise InputError(
+            f"--gaps split makes {len(found)} volumes: {each}{more}; choose one, as in --series {group.id}.1"
+        )
 
 
 def _planes(images: Sequence[Header], identity: str) -> DicomPlanes:

@@ -67,7 +67,7 @@ def _evened(places: Places, options: ReadOptions) -> Line:
         return _resampled(places)
     if options.uneven == "mean":
         return _mean(places)
-    way_out = "choose --uneven resample|mean, or export the series again"
+    way_out = "choose --uneven resample (an even grid, interpolated) or --uneven mean (even steps, assumed)"
     if len(cuts(places.heights)):
         way_out += " (--gaps split makes volumes of its parts)"
     raise GeometryError(f"{_complaint(places)}: uneven spacing; {way_out}")

@@ -182,7 +182,7 @@ def _enough(images: Sequence[Header], options: ReadOptions) -> Notes:
     if not options.few:
         raise GeometryError(
             f"the series has {planes}; a volume needs at least {_LEAST_PLANES}, else its spacing cannot be checked "
-            f"(first {file_name(images[0])}); --few takes it as it is"
+            f"(first {file_name(images[0])}); name the folder of all its slices, or --few takes it as it is"
         )
     return Notes((f"{planes} (--few): the spacing between planes cannot be checked",), record={"few": True})
 
