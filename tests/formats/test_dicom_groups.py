@@ -126,6 +126,40 @@ def test_images_of_different_kinds_are_never_in_one_volume(case: str) -> None:
     assert sorted(map(len, found.values())) == [4, 5]
 
 
+ELSEWHERE: dict[str, tuple[dict[str, Any], str]] = {
+    "study": ({"study": "1.9.1234567890.2"}, "study ending 1234567890.2"),
+    "frame of reference": ({"frame_of_reference": "1.7"}, "frame of reference ending 1.7"),
+}
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+@pytest.mark.parametrize("first", [0, 0.5, 5, 20])
+def test_two_scans_with_one_series_uid_are_never_one_volume(case: str, first: float) -> None:
+    """Anonymizers give several patients the same UID; next to or between each other they would look like one scan."""
+    change, label = ELSEWHERE[case]
+    other = [image(k + first, **{"frame_of_reference": "1.6"} | change) for k in range(5)]
+    found = split(stack(frame_of_reference="1.6"), other)
+    assert label in found
+    assert [len(members) for members in found.values()] == [5, 5]
+
+
+def test_an_image_that_does_not_say_its_frame_of_reference_stays_with_the_others() -> None:
+    assert set(split([*stack(4, frame_of_reference="1.6"), image(4)])) == {""}
+
+
+def test_a_second_study_does_not_change_the_ids_of_a_series_that_has_one() -> None:
+    alone = {group.id for group in find_groups(stack())}
+    assert alone < {group.id for group in find_groups([*stack(), *stack(study="9", series="1.2.4")])}
+
+
+@pytest.mark.parametrize("field", ["series", "study", "frame_of_reference"])
+def test_planes_with_uids_of_their_own_are_refused_with_the_reason(field: str) -> None:
+    """A common mistake of anonymizers: a random UID for each file."""
+    images = [image(k, **{field: f"7.{k}"}) for k in range(40)]
+    with pytest.raises(InputError, match="40 images of one kind, each of a series, study or frame of reference of its"):
+        choose(find_groups(images), "", "scans")
+
+
 def test_noise_of_digits_tells_nothing_apart() -> None:
     noisy = [
         image(

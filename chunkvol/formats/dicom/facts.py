@@ -16,6 +16,7 @@ _GREY = ("", "MONOCHROME1", "MONOCHROME2")
 _CLOSE = 1e-4
 _TINY = 1e-99
 _SHARED = 4096
+_ENDING = 12
 _PLANES = ("sagittal", "coronal", "axial")  # by the axis that their normal is nearest to: x, y, z
 
 Numbers = npt.NDArray[np.float64]
@@ -34,7 +35,18 @@ DERIVED_OBJECTS = {
 }
 """Modalities of what is made from images, and what it is."""
 
-__all__ = ["ALWAYS", "DERIVED_OBJECTS", "LABELS", "TIME", "WITHIN", "Fact", "clusters", "is_colour", "values_of"]
+__all__ = [
+    "ALWAYS",
+    "DERIVED_OBJECTS",
+    "LABELS",
+    "ONE_A_SERIES",
+    "TIME",
+    "WITHIN",
+    "Fact",
+    "clusters",
+    "is_colour",
+    "values_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,10 @@ def _numbered(name: str, unit: str = "") -> Callable[[Any], str]:
     return lambda value: f"no {name}" if value is None else f"{name} {value:.6g}{unit}"
 
 
+def _ending(name: str) -> Callable[[Any], str]:
+    return lambda uid: f"{name} ending {uid[-_ENDING:]}" if uid else f"no {name}"
+
+
 @lru_cache(_SHARED)
 def _rounded(number: float | None) -> float | None:
     """A number without the noise of its last digits."""
@@ -185,6 +201,13 @@ ALWAYS: tuple[Fact, ...] = (
 )
 """Images that differ in one of these are never in one volume."""
 
+ONE_A_SERIES: tuple[Fact, ...] = (
+    Fact("study", lambda image: image.study, _ending("study")),
+    Fact("frame_of_reference", lambda image: image.frame_of_reference, _ending("frame of reference")),
+)
+"""A series has one of each (PS3.3 A.1.2, C.7.4.1.1.1). Where it has several, scans were given one UID by mistake, as
+some anonymizers do to several patients: positions in different frames of reference say nothing of each other."""
+
 WITHIN: tuple[Fact, ...] = (
     Fact("echo_number", lambda image: image.echo_number, _numbered("echo")),
     Fact("echo_time", lambda image: _rounded(image.echo_time), _numbered("echo time", " ms")),
@@ -199,5 +222,5 @@ WITHIN: tuple[Fact, ...] = (
 TIME = Fact("time", lambda _image: None, _numbered("time"))
 """Which turn through all positions, where only the order of the instance numbers tells."""
 
-LABELS: tuple[Fact, ...] = (*ALWAYS[:4], EXACT, *WITHIN, TIME, *ALWAYS[4:])
+LABELS: tuple[Fact, ...] = (*ALWAYS[:4], EXACT, *WITHIN, TIME, *ALWAYS[4:], *ONE_A_SERIES)
 """The facts in the order in which labels take them: what people look for first."""

@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 
 from chunkvol.errors import InputError
 from chunkvol.formats.dicom.acquisition import description_of
-from chunkvol.formats.dicom.facts import ALWAYS, DERIVED_OBJECTS, LABELS, TIME, WITHIN, Fact, is_colour, values_of
+from chunkvol.formats.dicom.facts import (
+    ALWAYS,
+    DERIVED_OBJECTS,
+    LABELS,
+    ONE_A_SERIES,
+    TIME,
+    WITHIN,
+    Fact,
+    is_colour,
+    values_of,
+)
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.repeats import Part, count_planes, split_repeats
 
@@ -44,9 +54,10 @@ def find_groups(images: Sequence[Header]) -> tuple[Group, ...]:
     """The groups that these images make, in the order in which they appear.
 
     Images of one group share their series, orientation, size, image type, stack, pixel spacing, pixel format and
-    modality. Where several share a position, echo, time and diffusion weighting split them further, as far as these
-    tell them apart (`split_repeats`). The ids depend on the headers of the series alone: not on paths, the order of
-    the images or other series (they are lengthened where two would be the same).
+    modality; and study and frame of reference, where a series has several. Where several share a position, echo, time
+    and diffusion weighting split them further, as far as these tell them apart (`split_repeats`). The ids depend on the
+    headers of the series alone: not on paths, the order of the images or other series (they are lengthened where two
+    would be the same).
     """
     series: dict[str, list[Header]] = {}
     for image in images:
@@ -63,10 +74,12 @@ def find_groups(images: Sequence[Header]) -> tuple[Group, ...]:
 def _groups_of_series(images: Sequence[Header]) -> list[Group]:
     """The groups of one series, with their whole hash as id."""
     found: dict[tuple[Hashable, ...], list[Header]] = {}
-    for image, *key in zip(images, *(values_of(fact, images) for fact in ALWAYS), strict=True):
+    several = [fact for fact in ONE_A_SERIES if len({fact.of(image) for image in images} - {""}) > 1]
+    facts = *ALWAYS, *several
+    for image, *key in zip(images, *(values_of(fact, images) for fact in facts), strict=True):
         found.setdefault(tuple(key), []).append(image)
     parts = [
-        Part(part.images, (*zip(ALWAYS, key, strict=True), *part.facts))
+        Part(part.images, (*zip(facts, key, strict=True), *part.facts))
         for key, members in found.items()
         for part in split_repeats(members)
     ]
@@ -93,8 +106,8 @@ def _labels(parts: Sequence[Part]) -> list[str]:
 def _text(part: Part, fact: Fact) -> str:
     """What a label says of a fact: nothing where it varies within the part."""
     known = {other.name: value for other, value in part.facts}
-    if fact is TIME:
-        return TIME.text(known["time"]) if "time" in known else ""
+    if fact is TIME or fact in ONE_A_SERIES:
+        return fact.text(known[fact.name]) if fact.name in known else ""
     values = set(values_of(fact, part.images)) if fact in WITHIN else {known[fact.name]}
     if len(values) > 1:
         return ""
@@ -144,10 +157,25 @@ def choose(groups: Sequence[Group], wanted: str, folder: str) -> tuple[Group, tu
     stacks = [group for group in offered if count_planes(group.images) >= _LEAST_PLANES]
     if len(stacks) == 1 and all(group is stacks[0] or group.series != stacks[0].series for group in offered):
         offered = stacks
+    if _torn_apart(offered):
+        raise InputError(
+            f"{folder} holds {len(offered)} images of one kind, each of a series, study or frame of reference of its "
+            "own (some anonymizers leave the planes of one volume so): give them the same UIDs, as dcmodify -m "
+            "SeriesInstanceUID=UID of DCMTK does, or choose one image with --series ID"
+        )
     if len(offered) != 1:
         what = f"{len(offered)} volumes" if offered else f"{len(groups)} groups of images, none of them a plain volume"
         raise InputError(f"{folder} holds {what}: {_listing(offered or groups)}; choose one with --series ID")
     return offered[0], _notes([group for group in groups if group is not offered[0]])
+
+
+def _torn_apart(groups: Sequence[Group]) -> bool:
+    """Whether these are single images that would be planes of one volume, were it not for their UIDs."""
+    images = [group.images[0] for group in groups]
+    if len(images) < _LEAST_PLANES or any(len(group.images) > 1 for group in groups):
+        return False
+    alike = all(len(set(values_of(fact, images))) == 1 for fact in ALWAYS)
+    return alike and len({(image.series, image.study, image.frame_of_reference) for image in images}) == len(images)
 
 
 def _named(groups: Sequence[Group], wanted: str, folder: str) -> tuple[Group, tuple[str, ...]]:
