@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats.dicom.groups import find_groups
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.scan import read_folder
@@ -107,6 +108,35 @@ def test_an_upright_grid_loses_no_voxel_and_is_no_larger_than_needed() -> None:
     assert np.array_equal(stack.shift.offsets[0], [0, 4])  # plane 0 moves by whole pixels, it is not blurred
     direction = np.array(stack.geometry.direction)
     assert np.allclose(direction.T @ direction, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("digits", [3, 4, 5, 6])
+def test_orientations_of_few_decimals_are_accepted_and_told(digits: int) -> None:
+    worst = 0.0
+    for seed in range(60):
+        turned, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+        images = headers(range(4), orientation=tuple(np.round(turned[:, :2].T.ravel(), digits).tolist()))
+        normal = np.cross(*turned[:, :2].T)
+        images = [replace(image, position=tuple((k * normal).tolist())) for k, image in enumerate(images)]
+        stack = made(images)
+        told = [text for text in stack.problems if text.startswith("ImageOrientationPatient has few decimals")]
+        assert len(told) <= (digits == 3)
+        true = np.column_stack([normal, turned[:, 1], turned[:, 0]])
+        worst = max(worst, float(np.abs(np.array(stack.geometry.direction) - true).max()))
+    assert worst < 0.7 * 10**-digits
+
+
+def test_one_more_in_the_fourth_decimal_of_a_plane_is_noise() -> None:
+    def noisy(digit: float) -> list[Header]:
+        images = headers(range(8))
+        right = np.round(np.array(images[0].orientation), 4)
+        offs = digit * np.array([[0, 1, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0]])
+        return [replace(image, orientation=tuple(np.round(right + offs[k % 2], 4))) for k, image in enumerate(images)]
+
+    assert [len(group.images) for group in find_groups(noisy(1e-4))] == [8]
+    assert made(noisy(1e-4)).geometry.shape == (8, ROWS, COLUMNS)
+    with pytest.raises(GeometryError, match="mixed orientations"):
+        made(noisy(2e-4))
 
 
 def test_an_axis_without_a_slant_is_left_alone() -> None:
@@ -339,6 +369,15 @@ def test_what_headers_say_otherwise_is_told_not_used() -> None:
     assert made(headers([4, 3, 2, 1, 0])).problems == ()
 
 
+@pytest.mark.parametrize("name", ["/a/1.2.840.99.7{:07}.dcm", "/a/{:c}-slice", "/a/one.dcm"])
+def test_names_that_do_not_count_are_not_told_of(name: str) -> None:
+    along = [2, 0, 3, 1, 4]
+    images = [replace(image, path=name.format(97 + n)) for image, n in zip(headers(range(5)), along, strict=True)]
+    assert made(images).problems == ()
+    counted = [replace(image, path=f"/1.2/{n}_{7**n:012}") for image, n in zip(images, along, strict=True)]
+    assert made(counted).problems == ("file names run in another order than the positions: the positions are used",)
+
+
 def test_thickness_along_a_slant_or_along_the_normal_is_right() -> None:
     for thickness in (1.0, np.hypot(1, 0.3)):
         stack = made(headers(range(5), 1.0, (0.3, 0), slice_thickness=thickness), tilt="keep")
@@ -351,7 +390,7 @@ def test_spacing_that_files_state_is_not_overridden() -> None:
     assert made(images, spacing=(1.001, 0.75, 0.5)).geometry == made(images).geometry
     for spacing in ((1.02, 0.75, 0.5), (1, 0.5, 0.75), (1, 0.75, 0.6)):
         with pytest.raises(
-            InputError, match=r"the files state their spacing, 1 x 0\.75 x 0\.5 mm .*leave --spacing out"
+            InputError, match=r"the files state their spacing, 0\.5 x 0\.75 x 1 mm .*leave --spacing out"
         ):
             made(images, spacing=spacing)
     stack = made(placed_without_spacing(), spacing=(1, 0.75, 0.5))

@@ -12,11 +12,15 @@ from chunkvol.errors import DamagedError, FormatError, GeometryError
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.layout import layout_of
 from chunkvol.formats.dicom.multiframe import is_mosaic
+from chunkvol.formats.dicom.notes import Notes
 from chunkvol.formats.dicom.transfer import syntax_of
 
 TOLERANCE = 0.01
 """Of the median spacing (highdicom's): relative, so that 5 um scans are judged as strictly as 5 mm ones."""
-_ANGLE = 1e-4
+_CLOSE = 1.5e-4
+"""One more or less in the fourth decimal of a direction, or 1.5e-4 of a pixel's size: noise between planes."""
+_ROUNDED, _SKEW = 2e-4, 2e-3
+"""What four and three decimals make of a unit vector's length, and of the cosine of a right angle."""
 _AGAIN = "copy or export it again"
 
 Vectors = npt.NDArray[np.float64]
@@ -95,40 +99,53 @@ def positive_spacing(images: Sequence[Header]) -> None:
         here = image.pixel_spacing
         if here is None or min(here) <= 0:
             raise GeometryError(f"{file_name(image)} has PixelSpacing {here}, expected two numbers above 0 mm")
-        if first is not None and here != first and np.abs(np.subtract(here, first)).max() > _ANGLE * min(first):
+        if first is not None and here != first and np.abs(np.subtract(here, first)).max() > _CLOSE * min(first):
             raise GeometryError(
                 f"mixed pixel spacings: {first} mm in {file_name(images[0])}, {here} mm in {file_name(image)}; "
                 "separate them into folders"
             )
 
 
-def one_orientation(images: Sequence[Header]) -> None:
-    """The row and column directions are unit vectors at right angles, and the same everywhere."""
+def one_orientation(images: Sequence[Header]) -> Notes:
+    """The row and column directions are unit vectors at right angles, and the same everywhere.
+
+    Directions of three decimals are not quite that, and no export makes them better: they are accepted with a word.
+    """
     first = images[0].orientation or ()
-    _right_angled(images[0])
+    notes = _right_angled(images[0])
     for image in images[1:]:
         here = image.orientation or ()
-        if here != first and np.abs(np.subtract(here, first)).max() > _ANGLE:
+        if here != first and np.abs(np.subtract(here, first)).max() > _CLOSE:
             raise GeometryError(
                 f"mixed orientations: {list(first)} in {file_name(images[0])}, {list(here)} in {file_name(image)}; "
                 "separate them into folders"
             )
+    return notes
 
 
-def _right_angled(image: Header) -> None:
+def _right_angled(image: Header) -> Notes:
     row, column = np.reshape(np.array(image.orientation), (2, 3))
     lengths = float(np.linalg.norm(row)), float(np.linalg.norm(column))
-    if max(abs(length - 1) for length in lengths) > _ANGLE:
+    off = max(abs(length - 1) for length in lengths)
+    if off > _SKEW:
         raise GeometryError(
             f"ImageOrientationPatient of {file_name(image)} must be two unit vectors, found lengths "
             f"{lengths[0]:.6g} and {lengths[1]:.6g}; export the series again"
         )
     cosine = float(row @ column)
-    if abs(cosine) > _ANGLE:
+    angle = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    if abs(cosine) > _SKEW:
         raise GeometryError(
             f"ImageOrientationPatient of {file_name(image)} must be two directions at right angles, found "
-            f"{np.degrees(np.arccos(np.clip(cosine, -1, 1))):.3f} degrees; export the series again"
+            f"{angle:.3f} degrees; export the series again"
         )
+    if max(off, abs(cosine)) <= _ROUNDED:
+        return Notes()
+    text = (
+        f"ImageOrientationPatient has few decimals (lengths {lengths[0]:.6g} and {lengths[1]:.6g}, {angle:.3f} degrees "
+        f"between them): places are as exact as {max(off, abs(cosine)):.1g} of their distance from the first pixel"
+    )
+    return Notes((text,))
 
 
 def whole_pixels(images: Sequence[Header]) -> None:

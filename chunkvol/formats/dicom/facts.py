@@ -13,7 +13,7 @@ import numpy.typing as npt
 from chunkvol.formats.dicom.header import Header
 
 _GREY = ("", "MONOCHROME1", "MONOCHROME2")
-_CLOSE = 1e-4
+_CLOSE = 1.5e-4  # one more or less in the fourth decimal, as scanners write orientations, and some room for binary
 _TINY = 1e-99
 _SHARED = 4096
 _ENDING = 12
@@ -60,7 +60,7 @@ class Fact:
     text: Callable[[Any], str]
     """What people read; empty where there is nothing to say."""
     digits: Callable[[float], float] | None = None
-    """For vectors of measured numbers: rounds one; numbers that differ by no more than 1e-4 are then the same."""
+    """For vectors of measured numbers: rounds one; numbers that differ by no more than 1.5e-4 are then the same."""
     relative: bool = False
     """Whether that difference is a part of the number."""
     steady: bool = True

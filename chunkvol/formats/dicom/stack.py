@@ -111,10 +111,10 @@ def runs(images: Sequence[Header], options: ReadOptions) -> tuple[Run, ...]:
 
 def _distinct(images: Sequence[Header], options: ReadOptions) -> tuple[Places, tuple[float, float], Notes]:
     """Places without duplicates, spacing of rows and columns in mm, and what there is to say of both."""
-    one_orientation(images)
+    turned = one_orientation(images)
     pixel_spacing, notes = in_plane(images, options)
     places, more = without_duplicates(sorted_places(images), options, min(pixel_spacing))
-    return places, pixel_spacing, notes + more
+    return places, pixel_spacing, turned + notes + more
 
 
 def _placed(images: Sequence[Header], options: ReadOptions, run: int | None) -> Stack:
