@@ -67,7 +67,7 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     source = Path(path)
     try:
         row = format_for_reading(source)
-        _check_options(row.name, "reading option", options, row.read_options)
+        _check_options(f"{source} is {row.name}", "reading option", options, row.read_options)
         # Absolute, because the workers of a cluster may run in another folder.
         volume = row.read(source.absolute(), progress or Silent(), **options)
     except PermissionError as error:
@@ -76,7 +76,8 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
         raise InputError(f"{error.filename or source} cannot be read: {error.strerror or error}") from error
     levels = volume.levels
     if not 0 <= level < len(levels):
-        raise InputError(f"{source} has levels 0 to {len(levels) - 1}, not {level}")
+        there = f"levels 0 to {len(levels) - 1}" if len(levels) > 1 else "level 0 alone"
+        raise InputError(f"{source} has {there}, not {level}")
     return volume if level == 0 else levels[level]
 
 
@@ -201,7 +202,7 @@ def _prepare(
     options: dict[str, Any],
 ) -> Job:
     row = format_for_writing(target)
-    _check_options(row.name, "option", options, row.options)
+    _check_options(f"{target.name} is {row.name}", "option", options, row.options)
     execute.preload(scheduler)
     volume.source.preload()
     limit = memory.default_budget() if budget is None else memory.parse_bytes(budget)
@@ -236,10 +237,16 @@ def _check_volume(volume: Volume) -> None:
         raise InputError(f"a Volume is written, not {found}: give an array its place, Volume(array, geometry)")
 
 
-def _check_options(form: str, kind: str, given: Collection[str], known: frozenset[str]) -> None:
+def _check_options(what: str, kind: str, given: Collection[str], known: frozenset[str]) -> None:
+    """Options are named as they are typed; in Python they have underscores."""
     for name in given:
         if name not in known:
-            raise InputError(f"{form} has no {kind} {name}; it has {', '.join(sorted(known)) or 'none'}")
+            there = ", ".join(map(_typed, sorted(known))) or "none"
+            raise InputError(f"{what}, which has no {kind} {_typed(name)}; it has {there}")
+
+
+def _typed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _with_notes(plan: Plan, volume: Volume) -> Plan:

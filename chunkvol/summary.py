@@ -58,22 +58,23 @@ def summary_text(facts: dict[str, Any]) -> str:
         return " x ".join(f"{v:.7g}" for v in values)
 
     columns = [facts["direction"][n::3] for n in range(3)]
-    direction = "  ".join("(" + ", ".join(f"{v:.6g}" for v in column) + ")" for column in columns)
+    direction = "  ".join("(" + ", ".join(f"{v + 0.0:.6g}" for v in column) + ")" for column in columns)
     scale = facts["rescale"]
     lines = [
         f"format       {facts['format']}" + (f", {facts['modality']}" if facts["modality"] else ""),
         f"size         {triple(facts['size'])} voxels (x, y, z), {facts['dtype']}",
         f"spacing      {triple(facts['spacing'])} mm",
-        f"origin       ({', '.join(f'{v:.7g}' for v in facts['origin'])}) mm, LPS, centre of the first voxel",
+        f"origin       ({', '.join(f'{v + 0.0:.7g}' for v in facts['origin'])}) mm, LPS, centre of the first voxel",
         f"direction    x, y, z axes along {direction}, towards {facts['orientation']}",
         f"geometry     {facts['geometry']}",
     ]
     if len(facts.get("series", ())) == 1:
         row = facts["series"][0]
-        about = [row["id"], f"{row['images']} images", row["description"]]
+        about = [row["id"], f"{row['images']} image{'s' * (row['images'] != 1)}", row["description"], row["label"]]
         lines.insert(1, f"series       {', '.join(filter(None, about))}")
     if (scale["slope"], scale["intercept"]) != (1, 0) or scale["unit"] not in ("", "US"):
-        lines.append(f"values       {scale['slope']:g} * stored + {scale['intercept']:g} {scale['unit']}".rstrip())
+        shift = f"{'-' if scale['intercept'] < 0 else '+'} {abs(scale['intercept']):g}"
+        lines.append(f"values       {scale['slope']:g} * stored {shift} {scale['unit']}".rstrip())
     if len(facts["levels"]) > 1:
         lines += [
             f"level {n:<6} {triple(level['size'])} at {triple(level['spacing'])} mm"

@@ -196,17 +196,17 @@ def test_options_that_the_input_does_not_have_are_refused_before_it_is_read(
 ) -> None:
     for name in ("a.nrrd", "a.ome.zarr"):
         chunkvol.write_volume(volume, tmp_path / name)
-    known = ", ".join(sorted(FORMATS["DICOM series"].read_options))
+    known = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(FORMATS["DICOM series"].read_options))
     told = Told()
     for path, message in (
-        (tmp_path / "a.nrrd", "NRRD has no reading option gaps; it has none"),
-        (tmp_path / "a.ome.zarr", "OME-Zarr has no reading option gaps; it has keep_phi"),
+        (tmp_path / "a.nrrd", "a.nrrd is NRRD, which has no reading option --gaps; it has none"),
+        (tmp_path / "a.ome.zarr", "a.ome.zarr is OME-Zarr, which has no reading option --gaps; it has --keep-phi"),
     ):
         with pytest.raises(InputError, match=message):
             chunkvol.open_volume(path, gaps="fill")
         with pytest.raises(InputError, match=message):
             chunkvol.ingest(path, tmp_path / "b.ome.zarr", gaps="fill")
-    with pytest.raises(InputError, match=f"DICOM series has no reading option gap; it has {known}"):
+    with pytest.raises(InputError, match=f"is DICOM series, which has no reading option --gap; it has {known}"):
         chunkvol.open_volume(series, gap="fill", progress=told)
     with pytest.raises(InputError, match="gaps is 'keep'; it can be fill or split"):
         chunkvol.open_volume(series, gaps="keep", progress=told)
@@ -281,8 +281,12 @@ def test_an_existing_output_is_kept(volume: Volume, tmp_path: Path, name: str) -
     ("name", "options", "message"),
     [
         ("a.tiff", {}, r"suffix .* \.ome\.zarr"),
-        ("a.nrrd", {"method": "mean"}, "NRRD has no option method; it has encoding"),
-        ("a.ome.zarr", {"encoding": "gzip"}, "OME-Zarr has no option encoding; it has codec, method"),
+        ("a.nrrd", {"method": "mean"}, "a.nrrd is NRRD, which has no option --method; it has --encoding"),
+        (
+            "a.ome.zarr",
+            {"encoding": "gzip"},
+            "a.ome.zarr is OME-Zarr, which has no option --encoding; it has --codec, --method",
+        ),
         ("a.nrrd", {"encoding": "bzip2"}, "raw or gzip, not 'bzip2'"),
         ("a.ome.zarr", {"codec": "gzip"}, "unknown codec 'gzip'"),
         ("a.ome.zarr", {"method": "bicubic"}, "not by 'bicubic'"),

@@ -75,6 +75,11 @@ def _facts_of_folder(source: Path, progress: Progress, options: ReadOptions) -> 
 
 
 def _text(facts: dict[str, Any]) -> str:
-    several = len(facts.get("series", ())) > 1
-    table = listing_text(facts["series"], facts["skipped"]) if several else ""
-    return "\n\n".join(filter(None, (table, summary_text(facts) if "format" in facts else "")))
+    rows = facts.get("series", ())
+    if len(rows) < 2:
+        return summary_text(facts)
+    table = listing_text(rows, facts["skipped"])
+    if "format" in facts:
+        return f"{table}\n\n{summary_text(facts)}"
+    first = next((row for row in rows if not row["left_out"]), rows[0])
+    return f"{table}\nnote  choose one by its id, as in --series {first['id']}"

@@ -14,7 +14,11 @@ from chunkvol.formats.dicom.options import CHOICES
 Verb = Callable[..., None]
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "series": click.option("--series", metavar="ID", help="Of several volumes this one: its id (or how that begins)."),
+    "series": click.option(
+        "--series",
+        metavar="ID",
+        help="Of several volumes this one: its id, how that begins, or its Series Instance UID.",
+    ),
     "gaps": click.option(
         "--gaps", type=click.Choice(CHOICES["gaps"]), help="Missing planes: make them, or read one run of planes."
     ),

@@ -27,7 +27,10 @@ def progress_for(quiet: bool) -> Progress:
 
 
 def _amount(count: float, unit: str) -> str:
-    return format_bytes(count) if unit == "B" else f"{count:.0f} {unit}"
+    if unit == "B":
+        return format_bytes(count)
+    number = f"{count:.0f}"
+    return f"{number} {unit.removesuffix('s') if number == '1' else unit}"
 
 
 def _memory(before: str = "") -> str:
@@ -69,7 +72,7 @@ class _Lines:
         )
 
     def _end(self) -> None:
-        if self._name and self._total:
+        if self._name and self._total and self._done:  # nothing is done of a stage that failed at once
             seconds = time.monotonic() - self._started
             click.echo(f"{self._name}: {_amount(self._done, self._unit)} in {seconds:.1f} s", err=True)
         self._name = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,22 +95,23 @@ def _write(run: _Run, make: Callable[[Progress], Volume], **options: Any) -> Non
             progress.say(problem)
         if run.dry_run:
             plan = plan_write(volume, run.output, **settings, **given)
-            click.echo(json.dumps(plan.to_json()) if run.as_json else str(plan))
+            told = {"problems": list(volume.metadata.problems)}
+            click.echo(json.dumps(plan.to_json() | told) if run.as_json else str(plan))
             return
         done = write_volume(volume, run.output, overwrite=run.overwrite, progress=progress, **settings, **given)
     finally:
         progress.close()
     for note in () if run.quiet else done.plan.notes:
         click.echo(f"note: {note}", err=True)
-    _print_result(done, run)
+    _print_result(done, volume.metadata.problems, run)
 
 
-def _print_result(done: Written, run: _Run) -> None:
+def _print_result(done: Written, problems: Sequence[str], run: _Run) -> None:
     plan = done.plan
     rate = plan.bytes_read / max(done.seconds, 1e-6)
     if run.as_json:
         measured = {"output": str(done.path), "seconds": done.seconds, "peak_measured": done.peak_bytes}
-        click.echo(json.dumps({**plan.to_json(), **measured}))
+        click.echo(json.dumps({**plan.to_json(), "problems": list(problems), **measured}))
     elif not run.quiet:
         size = " x ".join(map(str, plan.result.size))
         held = f"peak memory {format_bytes(done.peak_bytes)} of " if done.peak_bytes else "memory "

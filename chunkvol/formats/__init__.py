@@ -94,10 +94,10 @@ def format_for_reading(path: Path) -> Format:
             return row
     if path.is_dir():
         if not any(path.iterdir()):
-            raise InputError(f"{path} is an empty folder")
+            raise InputError(f"{path} is an empty folder; name the one that holds the slices")
         # The DICOM reader looks at every file and says best what it found.
         return FORMATS["DICOM series"]
-    raise FormatError(f"{path} is none of {', '.join(FORMATS)}")
+    raise FormatError(f"{path} is none of {', '.join(FORMATS)}; name a folder of slices, and unpack archives first")
 
 
 def format_for_writing(target: Path) -> Format:

@@ -129,7 +129,7 @@ def test_the_text_holds_the_facts(command: Command, series: Path) -> None:
         "spacing      0.5 x 0.75 x 2.5 mm",
         "origin       (-31.25, 12.5, 100) mm, LPS, centre of the first voxel",
         "geometry     stated",
-        "values       2 * stored + -1024 HU",
+        "values       2 * stored - 1024 HU",
         "in a viewer  5.2 KiB of memory for the voxels alone",
     ):
         assert any(found.startswith(line) for found in text.splitlines()), text

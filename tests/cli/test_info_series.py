@@ -62,6 +62,9 @@ def test_info_lists_what_a_folder_holds_and_why_anything_was_left_out(command: C
         assert any(line.startswith(f"{row['id']} ") and row["description"] in line for line in text.splitlines())
     assert "(localizer, left out)" in text
     assert "note  1 file skipped: not DICOM (notes.txt)" in text
+    numbers = [line.split()[1] for line in text.splitlines()[1:4]]
+    assert numbers == ["1", "2", "3"]  # a radiologist looks for these
+    assert text.splitlines()[-1] == f"note  choose one by its id, as in --series {facts['series'][0]['id']}"
 
 
 def test_a_chosen_series_is_described_like_any_volume(command: Command, two: Path) -> None:

@@ -25,7 +25,7 @@ from tests.support.grids import noise_volume, oblique_grid
 Command = Callable[..., Outcome]
 PLANNED = {
     "action", "phases", "result", "bytes_read", "bytes_written", "scratch", "disk_bytes", "peak_bytes", "budget",
-    "notes",
+    "notes", "problems",
 }  # fmt: skip  # one name a line would hide the list
 WRITES = {
     "downsample": ("downsample", "--factor", "2", "-o", "o.nrrd"),
@@ -57,6 +57,7 @@ def test_a_dry_run_prints_a_plan_and_writes_nothing(name: str, command: Command,
     assert plan.keys() == PLANNED
     assert plan["peak_bytes"] <= plan["budget"]
     assert len(plan["result"]["size"]) == 3
+    assert plan["problems"] == json.loads(command("info", series, "--json", "-q").out)["problems"] != []
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -145,3 +145,12 @@ def test_a_stage_without_an_amount_has_no_line(capsys: pytest.CaptureFixture[str
     lines.close()
     lines.close()
     assert capsys.readouterr().err.splitlines() == ["slabs: 4 B in 0.0 s"]
+
+
+def test_one_is_one_file_and_a_stage_that_failed_at_once_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = show._Lines()
+    lines.stage("headers", 1, "files")
+    lines.advance(1)
+    lines.stage("headers", 9, "files")
+    lines.close()
+    assert capsys.readouterr().err.splitlines() == ["headers: 1 file in 0.0 s"]

@@ -131,12 +131,12 @@ def test_the_decorator_works_alone(command: Command) -> None:
 def test_a_source_that_has_no_such_option_refuses_it(
     verb: str, typed: str, command: Command, nrrd: Path, store: Path, workplace: Path
 ) -> None:
-    name = GIVEN[typed][0]
+    name = typed.split(maxsplit=1)[0]
     with untouched(workplace):
         done = command(verb, nrrd, *OUTPUT[verb], "-q", *typed.split())
-        done.refused(2, f"NRRD has no reading option {name}; it has none")
+        done.refused(2, f"NRRD, which has no reading option {name}; it has none")
         done = command(verb, store, *OUTPUT[verb], "-q", *typed.split())
-        done.refused(2, f"OME-Zarr has no reading option {name}; it has keep_phi")
+        done.refused(2, f"OME-Zarr, which has no reading option {name}; it has --keep-phi")
 
 
 WRONG = {

@@ -43,7 +43,10 @@ DOWNSAMPLE: dict[str, tuple[str, str]] = {
     ),
     "unknown option": ("--factor 2 --factr 2", "No such option '?--factr'?.*--factor"),
     "unknown codec": ("--factor 2 --codec gzip", "'gzip' is not one of 'lz4', 'zstd', 'none'"),
-    "an option of another format": ("--factor 2 --codec lz4", "NRRD has no option codec; it has encoding"),
+    "an option of another format": (
+        "--factor 2 --codec lz4",
+        "o.nrrd is NRRD, which has no option --codec; it has --encoding",
+    ),
 }
 
 
@@ -71,7 +74,7 @@ def test_ingest_writes_stores_alone(command: Command, series: Path, workplace: P
 
 def test_a_level_that_is_not_there_is_refused(command: Command, store: Path, workplace: Path) -> None:
     with untouched(workplace):
-        command("convert", store, "--level", 9, "-o", "o.nrrd").refused(2, "scan.ome.zarr has levels 0 to 0, not 9")
+        command("convert", store, "--level", 9, "-o", "o.nrrd").refused(2, "scan.ome.zarr has level 0 alone, not 9")
         command("convert", store, "--level", -1, "-o", "o.nrrd").refused(2, "'--level'.* -1 is not in the range x>=0")
 
 

@@ -236,6 +236,7 @@ def test_the_listing_says_what_each_volume_is(tmp_path: Path) -> None:
     assert one == {
         "id": groups[0].id,
         "series_uid": groups[0].series,
+        "study_uid": groups[0].images[0].study,
         "series_number": 2,
         "description": "made for tests",
         "label": "",
@@ -250,10 +251,10 @@ def test_the_listing_says_what_each_volume_is(tmp_path: Path) -> None:
     assert (two["left_out"], two["problems"], two["modality"]) == ("localizer", [], "MR")
     assert (three["left_out"], three["spacing"], three["bytes"]) == ("segmentation", [None, None, None], 4)
     assert listing_text([one, two, three], problems).splitlines() == [
-        "id      images  size (x, y, z)  spacing in mm     modality  bytes  description",
-        f"{one['id']}       5  7 x 4 x 5       0.5 x 0.75 x 2.5  CT        280 B  made for tests",
-        f"{two['id']}       5  7 x 4 x 5       0.5 x 0.75 x 2.5  MR        280 B  scout (localizer, left out)",
-        f"{three['id']}       1  7 x 4 x 1       ? x ? x ?         SEG         4 B  (segmentation, left out)",
+        "id      no.  images  size (x, y, z)  spacing in mm     modality  bytes  description",
+        f"{one['id']}    2       5  7 x 4 x 5       0.5 x 0.75 x 2.5  CT        280 B  made for tests",
+        f"{two['id']}            5  7 x 4 x 5       0.5 x 0.75 x 2.5  MR        280 B  scout (localizer, left out)",
+        f"{three['id']}            1  7 x 4 x 1       ? x ? x ?         SEG         4 B  (segmentation, left out)",
         f"note  {one['id']}: 5 are too many",
         "note  1 file skipped: not DICOM (x)",
     ]

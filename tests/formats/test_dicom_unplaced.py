@@ -41,7 +41,7 @@ def test_numbers_give_the_order_and_the_grid_is_assumed() -> None:
     assert geometry.spacing == (0.05, 0.03, 0.02)
     assert geometry.direction == ((0, 0, 1), (0, 1, 0), (1, 0, 0))
     assert stack.problems == (
-        "the files state no position: the geometry is assumed, origin 0, spacing 0.05 x 0.03 x 0.02 mm (k x j x i, "
+        "the files state no position: the geometry is assumed, origin 0, spacing 0.02 x 0.03 x 0.05 mm (x, y, z; "
         "from SpacingBetweenSlices), axes along those of the world (LPS)",
     )
     assert stack.history == ("order InstanceNumber",)
@@ -134,7 +134,7 @@ def test_thickness_that_varies_is_no_spacing() -> None:
 
 def test_few_planes_and_runs_are_asked_for_as_elsewhere() -> None:
     with pytest.raises(
-        GeometryError, match=r"the series has 2 planes; a volume needs at least 3, .*\(first slice2\.dcm\); --few"
+        GeometryError, match=r"the series has 2 planes; a volume needs at least 3, .*\(first slice2\.dcm\); .*--few"
     ):
         made(images([1, 2], **STATED))
     assert made(images([1], **STATED), few=True).geometry.shape[0] == 1

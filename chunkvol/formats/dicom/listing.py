@@ -17,7 +17,7 @@ from chunkvol.formats.dicom.stack import stacked
 from chunkvol.memory import format_bytes
 from chunkvol.progress import Progress
 
-_HEADS = ("id", "images", "size (x, y, z)", "spacing in mm", "modality", "bytes", "description")
+_HEADS = ("id", "no.", "images", "size (x, y, z)", "spacing in mm", "modality", "bytes", "description")
 
 __all__ = ["find_volumes", "listing", "listing_text", "refusal"]
 
@@ -61,6 +61,7 @@ def _row(group: Group, judge: Callable[[Group], str]) -> dict[str, Any]:
     return {
         "id": group.id,
         "series_uid": group.series,
+        "study_uid": first.study,
         "series_number": first.series_number,
         "description": description_of(first.path),
         "label": group.label,
@@ -85,10 +86,12 @@ def _bits(image: Header) -> int:
 
 
 def listing_text(rows: Sequence[dict[str, Any]], skipped: Sequence[str] = ()) -> str:
-    """The same as an aligned table, then what is wrong with a volume or was skipped."""
+    """The same as an aligned table, by study and series number, then what is wrong with a volume or was skipped."""
+    studies = list(dict.fromkeys(row["study_uid"] for row in rows))
+    rows = sorted(rows, key=lambda row: (studies.index(row["study_uid"]), *_last_if_none(row["series_number"])))
     table = [_HEADS, *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    right = {1, 5}
+    right = {1, 2, 6}
     lines = [
         "  ".join(cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(pairs))
         for pairs in (list(zip(cells, widths, strict=True)) for cells in table)
@@ -97,11 +100,16 @@ def listing_text(rows: Sequence[dict[str, Any]], skipped: Sequence[str] = ()) ->
     return "\n".join([*(line.rstrip() for line in lines), *(f"note  {text}" for text in (*notes, *skipped))])
 
 
+def _last_if_none(number: int | None) -> tuple[bool, int]:
+    return number is None, number or 0
+
+
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     about = ", ".join(filter(None, (row["description"], row["label"])))
     left_out = f"({row['left_out']}, left out)" if row["left_out"] else ""
     return (
         row["id"],
+        "" if row["series_number"] is None else str(row["series_number"]),
         str(row["images"]),
         " x ".join(map(str, row["size"])),
         " x ".join("?" if value is None else f"{value:.5g}" for value in row["spacing"]),

@@ -17,6 +17,8 @@ from chunkvol.formats.dicom.places import Places
 from chunkvol.formats.dicom.stated import KEYWORDS
 from chunkvol.formats.dicom.unplaced import natural_key
 
+_LARGEST_COUNT = 10**6
+
 __all__ = ["disagreements", "inverted"]
 
 
@@ -41,11 +43,10 @@ def _thickness(places: Places, line: Line) -> list[str]:
 def _order(images: Sequence[Header]) -> list[str]:
     numbers = [image.instance_number for image in images]
     numbered = None not in numbers and len(set(numbers)) == len(numbers)
-    named = any(image.path != images[0].path for image in images)
     odd = []
     if numbered and not _runs(images, lambda image: image.instance_number):
         odd.append("InstanceNumber")
-    if named and not _runs(images, natural_key):
+    if _counted(images) and not _runs(images, natural_key):
         odd.append("file names")
     if not odd:
         return []
@@ -57,6 +58,13 @@ def _runs(images: Sequence[Header], key: Callable[[Header], Any]) -> bool:
     """Whether the key ascends all the way, or descends."""
     keys = [key(image) for image in images]
     return all(a <= b for a, b in pairwise(keys)) or all(a >= b for a, b in pairwise(keys))
+
+
+def _counted(images: Sequence[Header]) -> bool:
+    """Whether file names count: UIDs, hashes and other names without an order are nothing to tell of."""
+    columns = zip(*(natural_key(image)[0] for image in images), strict=False)
+    first = next((parts for parts in columns if len(set(parts)) > 1), ())
+    return bool(first) and all(is_number == 1 and number < _LARGEST_COUNT for is_number, number, _ in first)
 
 
 def inverted(images: Sequence[Header], options: ReadOptions) -> Notes:

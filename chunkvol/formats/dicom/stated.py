@@ -15,6 +15,8 @@ from chunkvol.formats.dicom.options import ReadOptions
 KEYWORDS = {"slice_thickness": "SliceThickness", "spacing_between": "SpacingBetweenSlices"}
 """What says something of the distance between planes, without being it."""
 
+_REMEDY = "state the spacing, as in --spacing 50um, or export the series with its geometry"
+
 __all__ = ["KEYWORDS", "agree", "between_planes", "in_plane"]
 
 
@@ -32,9 +34,9 @@ def in_plane(images: Sequence[Header], options: ReadOptions) -> tuple[tuple[floa
         rows, columns = images[0].pixel_spacing or ()
         return (rows, columns), Notes()
     if len(without) < len(images) or options.spacing is None:
+        remedy = _REMEDY if len(without) == len(images) else "export the series with its geometry"
         raise GeometryError(
-            f"no PixelSpacing in {len(without)} of {len(images)} images, first {file_name(without[0])}: "
-            "export the series with its geometry, or state the spacing with --spacing where none has it"
+            f"no PixelSpacing in {len(without)} of {len(images)} images, first {file_name(without[0])}: {remedy}"
         )
     _, rows, columns = options.spacing
     text = f"the files state no PixelSpacing: {rows:g} x {columns:g} mm (rows x columns) are from --spacing"
@@ -73,7 +75,7 @@ def agree(spacing: Sequence[float], options: ReadOptions) -> None:
         return
     found: Vectors = np.array(spacing)
     if (np.abs(np.array(options.spacing) - found) > TOLERANCE * found).any():
-        text = [" x ".join(f"{value:.6g}" for value in values) for values in (spacing, options.spacing)]
+        text = [" x ".join(f"{value:.6g}" for value in values[::-1]) for values in (spacing, options.spacing)]
         raise InputError(
-            f"the files state their spacing, {text[0]} mm (k x j x i), --spacing says {text[1]} mm; leave --spacing out"
+            f"the files state their spacing, {text[0]} mm (x, y, z), --spacing says {text[1]} mm; leave --spacing out"
         )

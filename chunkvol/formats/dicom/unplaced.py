@@ -94,9 +94,9 @@ def assumed_grid(images: Sequence[Header], options: ReadOptions) -> tuple[Geomet
         direction=tuple(map(tuple, direction)),  # type: ignore[arg-type]  # 3 x 3
     )
     missing = "position" if all(image.position is None for image in images) else "orientation"
-    text = " x ".join(f"{value:.6g}" for value in spacing)
+    text = " x ".join(f"{value:.6g}" for value in spacing[::-1])
     problem = (
-        f"the files state no {missing}: the geometry is assumed, origin 0, spacing {text} mm (k x j x i, {source}), "
+        f"the files state no {missing}: the geometry is assumed, origin 0, spacing {text} mm (x, y, z; {source}), "
         f"{'axes from ImageOrientationPatient' if turned else 'axes along those of the world (LPS)'}"
     )
     return geometry, Notes((problem,), assumed=True) + notes
