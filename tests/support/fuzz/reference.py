@@ -18,9 +18,9 @@ _LARGEST = 256 << 20
 
 __all__ = ["READINGS", "Opinion", "ask"]
 
-READINGS = (("", False), ("gdcm", False), ("", True))
-"""Decoder (pydicom's own choice, or the one that shares no code with it), and whether HighBit holds within codestreams,
-of which the standard says nothing."""
+READINGS = (("", ""), ("gdcm", ""), ("", "high bit"), ("", "own bits"))
+"""Decoder (pydicom's own choice, or the one that shares no code with it), and which bits of a codestream are the value:
+those of BitsStored, those up to HighBit, or no more than the codestream says that it has; the standard does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Opinion:
             return np.asarray(frame * self.slope + self.intercept)
 
 
-def ask(child: Child, paths: Sequence[str], reading: tuple[str, bool]) -> list[Opinion]:
+def ask(child: Child, paths: Sequence[str], reading: tuple[str, str]) -> list[Opinion]:
     """An opinion on each file."""
     out = []
     for path in paths:
@@ -55,14 +55,14 @@ def ask(child: Child, paths: Sequence[str], reading: tuple[str, bool]) -> list[O
     return out
 
 
-def _answer(question: tuple[str, str, bool]) -> Opinion:
+def _answer(question: tuple[str, str, str]) -> Opinion:
     try:
         return _opinion(*question)
     except Exception as error:  # pydicom and its plugins raise what they like
         return Opinion(None, f"{type(error).__name__}: {str(error)[:200]}")
 
 
-def _opinion(path: str, plugin: str, shifted: bool) -> Opinion:
+def _opinion(path: str, plugin: str, which: str) -> Opinion:
     import pydicom
     from pydicom.pixels.utils import pixel_array
 
@@ -82,7 +82,8 @@ def _opinion(path: str, plugin: str, shifted: bool) -> Opinion:
     frames = pixels.reshape(-1, *pixels.shape[-2:])
     if frames.dtype.kind != "f":
         native = not dataset.file_meta.TransferSyntaxUID.is_encapsulated or _is_rle(dataset)
-        frames = _stored_bits(frames.astype(np.int64), dataset, native or shifted)
+        own = _precision(dataset) if which == "own bits" and not native else 64
+        frames = _stored_bits(frames.astype(np.int64), dataset, native or which == "high bit", own)
     return Opinion(
         frames.astype(np.float64 if frames.dtype.kind == "f" else np.int64),
         "",
@@ -106,17 +107,29 @@ def _complete(dataset: Any) -> None:
         dataset.setdefault("BitsStored", dataset.BitsAllocated)
 
 
-def _stored_bits(values: npt.NDArray[np.int64], dataset: Any, shifted: bool) -> npt.NDArray[np.int64]:
+def _stored_bits(values: npt.NDArray[np.int64], dataset: Any, shifted: bool, most: int) -> npt.NDArray[np.int64]:
     """The value's own bits, sign extended (PS3.5 section 8.1.1), which pydicom leaves to its callers."""
     bits, allocated = dataset.get("BitsStored"), dataset.BitsAllocated
     bits = allocated if bits is None else bits
     high = bits - 1 if dataset.get("HighBit") is None else dataset.HighBit
     if not 1 <= bits <= high + 1 <= allocated:
         raise ValueError(f"BitsStored {bits}, HighBit {high} of {allocated}")
+    bits = min(bits, most)
     values = (values >> (high + 1 - bits if shifted else 0)) & ((1 << bits) - 1)
     if dataset.PixelRepresentation == 1:
         values = np.where(values >> (bits - 1) & 1, values - (1 << bits), values)
     return values
+
+
+def _precision(dataset: Any) -> int:
+    """Bits of a sample, as the first frame says itself."""
+    from pydicom.encaps import get_frame
+
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if frame[:4] == b"\xff\x4f\xff\x51":
+        return (frame[42] & 0x7F) + 1
+    start = next(n for n in range(len(frame) - 5) if frame[n] == 0xFF and frame[n + 1] in (*range(0xC0, 0xC4), 0xF7))
+    return frame[start + 4]
 
 
 def _is_rle(dataset: Any) -> bool:

@@ -147,10 +147,11 @@ class _Worker:
         case, volume = self._case, self._volume
         if not case.compared:
             return Verdict("read with decisions")
-        damaged = set(case.mutants)
-        return judge(
-            self._block, volume.geometry.origin, self._folder, self._corpus / case.series, damaged, self._child
-        )
+        sound, damaged = self._corpus / case.series, set(case.mutants)
+        verdict = judge(self._block, volume.geometry.origin, self._folder, sound, damaged, self._child)
+        if verdict.name == "left out" and not volume.metadata.problems:
+            return Verdict("left out without a word", verdict.why, True)
+        return verdict
 
     def _written_back(self) -> Verdict | None:
         target = self._outputs / "out.nrrd"
