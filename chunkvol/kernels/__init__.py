@@ -21,7 +21,15 @@ from chunkvol.kernels.linear import (
 )
 from chunkvol.kernels.masked import MaskedPlanes, masked_mean, masked_scratch
 from chunkvol.kernels.planewise import PlaneReduction, plane_scratch
-from chunkvol.kernels.reduce import REDUCERS, Reducer, cascade, cascade_scratch, reduce_steps, steps_scratch
+from chunkvol.kernels.reduce import (
+    REDUCERS,
+    Reducer,
+    cascade,
+    cascade_scratch,
+    for_stored,
+    reduce_steps,
+    steps_scratch,
+)
 from chunkvol.kernels.rounding import to_dtype, to_integer
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "cascade_scratch",
     "check_interpolable",
     "covered",
+    "for_stored",
     "gaussian_planes_scratch",
     "gaussian_region",
     "gaussian_weights",

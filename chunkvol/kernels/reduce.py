@@ -67,6 +67,14 @@ REDUCERS: dict[str, Reducer] = {
 """All reductions by name."""
 
 
+_TURNED = {"min": "max", "max": "min"}
+
+
+def for_stored(name: str, slope: float) -> str:
+    """The reduction of stored values that makes `name` of real ones: a negative slope turns the least into the most."""
+    return _TURNED.get(name, name) if slope < 0 else name
+
+
 def cascade(name: str, block: Block, steps: Sequence[Shape]) -> Iterator[Block]:
     """The block after each of `steps` (factors from one level to the next), each level reduced from level 0.
 

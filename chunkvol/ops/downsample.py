@@ -35,12 +35,13 @@ def downsample(
     Parameters
     ----------
     volume
-        Stored values are reduced; slope and intercept stay as they are.
+        Stored values are reduced; slope and intercept stay as they are. min and max are those of the real values.
     factors
         One whole number, or three in array order (k, j, i). An axis shorter than its factor becomes one voxel.
     method
         mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
-        median, mode (ties: the smallest), min or max. The origin moves to the block's centre, except for stride.
+        median, mode (ties: the smallest stored value), min or max. The origin moves to the block's centre, except for
+        stride.
     ignore
         Smallest and largest stored value of padding, which the mean leaves out, as it then does NaN; a block of
         nothing but padding becomes the smallest. Only for the mean.
@@ -55,7 +56,8 @@ def downsample(
     wanted = resolve_factors(volume.shape, factors)
     padding = None if ignore is None else _padding(method, ignore)
     steps = steps_to(volume.geometry, wanted) if row.nested and padding is None else (wanted,)
-    source = ReducedSource(volume.source, wanted, method, steps, padding)
+    kernel = kernels.for_stored(method, volume.metadata.rescale.slope)
+    source = ReducedSource(volume.source, wanted, kernel, steps, padding)
     geometry = volume.geometry.coarsened(wanted, row.anchor)
     metadata = volume.metadata.with_step(reduction_step(wanted, method) + _said(padding))
     pyramid = method if row.nested else metadata.pyramid

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import chunkvol
-from chunkvol import Geometry, Metadata, Volume, system
+from chunkvol import Geometry, Metadata, Rescale, Volume, system
 from chunkvol.errors import DamagedError, FormatError, GeometryError
 from chunkvol.memory import MIB
 from chunkvol.ops.downsample import downsample
@@ -54,6 +54,19 @@ def test_each_level_equals_the_direct_reduction_of_level_0(tmp_path: Path, metho
         direct = downsample(volume, tuple(entry["factors"]), method=method)
         assert level.geometry == direct.geometry
         np.testing.assert_array_equal(level.read(), direct.read())
+
+
+@pytest.mark.parametrize("method", ["min", "max"])
+def test_levels_of_extremes_are_those_of_real_values(tmp_path: Path, method: str) -> None:
+    noise = noise_volume(oblique_grid((67, 131, 517), spacing=(0.5, 0.5, 0.3)))
+    volume = Volume(noise.data, noise.geometry, Metadata(Rescale(-1, 100)))
+    opened = chunkvol.open_volume(store(volume, tmp_path, method=method))
+    levels = json.loads((tmp_path / "a.ome.zarr" / "zarr.json").read_text())["attributes"]["chunkvol"]["levels"]
+    assert len(opened.levels) > 2
+    for level, entry in zip(opened.levels[1:], levels[1:], strict=True):
+        assert level.metadata.pyramid == method
+        real = downsample(volume.values, tuple(entry["factors"]), method=method)
+        np.testing.assert_array_equal(level.values.read(), real.read())
 
 
 def test_the_bytes_are_the_same_for_any_budget_and_worker_count(tmp_path: Path) -> None:

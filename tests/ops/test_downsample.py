@@ -98,6 +98,17 @@ def test_slope_and_range_stay_with_the_stored_values() -> None:
     assert len(small.levels) == 1
 
 
+@pytest.mark.parametrize("method", ["min", "max"])
+@pytest.mark.parametrize("slope", [2.0, -2.0])
+def test_the_extremes_are_those_of_real_values(method: str, slope: float) -> None:
+    plain = noise_volume(oblique_grid(SHAPE))
+    volume = Volume(plain.data, plain.geometry, Metadata(Rescale(slope, 7)))
+    small, real = downsample(volume, (3, 2, 5), method=method), downsample(volume.values, (3, 2, 5), method=method)
+    np.testing.assert_array_equal(small.values.read(), real.read())
+    assert small.metadata.history == real.metadata.history
+    assert small.metadata.pyramid == method
+
+
 # -------------------------------------------------------------------------------------------- factors that fit
 
 

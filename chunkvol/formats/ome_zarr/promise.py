@@ -106,7 +106,7 @@ def _cascade_cost(target: StoreTarget, block: Shape) -> int:
     if len(levels) == 1:
         return 0
     steps = steps_between([level.factors for level in levels])
-    return kernels.cascade_scratch(target.image.method, block, target.source.dtype, steps)
+    return kernels.cascade_scratch(target.reduction, block, target.source.dtype, steps)
 
 
 def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: int, action: str) -> Plan:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chunkvol import kernels
 from chunkvol.formats.ome_zarr.attributes import Image
 from chunkvol.formats.ome_zarr.layout import Layout, check_dtype
 from chunkvol.regions import spans
@@ -35,6 +36,11 @@ class StoreTarget:
     """True when slabs of decoded planes go through scratch."""
     folder: Path = Path()
     """The staging folder, known when the run starts."""
+
+    @property
+    def reduction(self) -> str:
+        """The kernel that makes the coarser levels of stored values."""
+        return kernels.for_stored(self.image.method, self.image.metadata.rescale.slope)
 
     @property
     def depth(self) -> int:

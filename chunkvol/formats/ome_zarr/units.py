@@ -92,7 +92,7 @@ def _write_rows(target: StoreTarget, unit: Unit, source: Any, first_plane: int, 
 def _write_coarser(target: StoreTarget, block: Block, planes: slice, rows: slice) -> None:
     levels = target.image.levels
     steps = steps_between([level.factors for level in levels])
-    for number, reduced in enumerate(kernels.cascade(target.image.method, block, steps), start=1):
+    for number, reduced in enumerate(kernels.cascade(target.reduction, block, steps), start=1):
         if reduced.size == 0:
             continue
         fk, fj, _ = levels[number].factors
