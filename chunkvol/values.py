@@ -23,19 +23,32 @@ __all__ = ["InvertedSource", "PlaneRescaledSource", "RescaledSource", "real_dtyp
 
 def real_dtype(dtype: np.dtype[Any], metadata: Metadata) -> np.dtype[Any]:
     """The type that holds real values: an integer type where that is exact for every possible stored value
-    (the stored type itself where it does), float32 otherwise; floating point stays as it is."""
+    (the stored type itself where it does), float32 otherwise, and float64 where float32 could not tell them apart;
+    floating point stays as it is."""
     scale = metadata.rescale
     if scale.is_identity or dtype.kind == "f":
         return dtype
-    if not (float(scale.slope).is_integer() and float(scale.intercept).is_integer()):
-        return np.dtype("float32")
     low, high = metadata.stored_range or (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    if not (float(scale.slope).is_integer() and float(scale.intercept).is_integer()):
+        return _floating(scale, low, high)
     ends = sorted(int(scale.slope) * v + int(scale.intercept) for v in (low, high))
     for name in (dtype.name, *_INTEGERS):
         bounds = np.iinfo(name)
         if bounds.min <= ends[0] and ends[1] <= bounds.max:
             return np.dtype(name)
-    return np.dtype("float32")
+    return _floating(scale, low, high)
+
+
+def _floating(scale: Rescale, low: int, high: int) -> np.dtype[Any]:
+    """float32, unless real values leave its range, or lie so far from 0 that its steps there are too coarse.
+
+    Steps are fine enough when they are not larger than the slope, or than a millionth of the span from end to end.
+    """
+    single, slope = np.finfo(np.float32), abs(scale.slope)
+    largest = max(abs(scale.slope * value + scale.intercept) for value in (low, high))
+    fine = largest * float(single.eps) <= max(slope, 1e-6 * slope * (high - low))
+    fits = float(single.tiny) <= slope and largest <= float(single.max)
+    return np.dtype("float32" if fits and fine else "float64")
 
 
 @dataclass(frozen=True)

@@ -228,10 +228,21 @@ def test_facts_of_the_source_are_passed_on_and_all_can_be_pickled() -> None:
     assert len({tokenize(one) for one in made}) == len(made)
 
 
+@pytest.mark.parametrize(("slope", "intercept"), [(0.01, 1e6), (1e-44, 0.0), (1e36, 0.0), (-1e36, 0.5)])
+def test_real_values_that_single_precision_cannot_tell_apart_have_double(slope: float, intercept: float) -> None:
+    array = np.arange(1 << 16, dtype=np.uint16).reshape(16, 64, 64)
+    wanted = real_dtype(array.dtype, Metadata(Rescale(slope, intercept)))
+    real = RescaledSource(ArraySource(array), Rescale(slope, intercept), wanted).read(whole(array.shape))
+    assert wanted == np.float64
+    np.testing.assert_array_equal(real, array * slope + intercept)
+    assert len(np.unique(real)) == array.size
+
+
 def test_whole_slopes_keep_integers_that_are_wide_enough() -> None:
     plain = Metadata(Rescale(2, -1024), stored_range=(0, 4095))
     assert real_dtype(np.dtype("uint16"), plain) == np.int16
     assert real_dtype(np.dtype("uint16"), Metadata(Rescale(0.5, 0))) == np.float32
     assert real_dtype(np.dtype("float64"), plain) == np.float64
+    assert real_dtype(np.dtype("uint32"), Metadata(Rescale(1e-6, 0))) == np.float32
     source = RescaledSource(ArraySource(np.array([[[0, 4095]]], np.uint16)), plain.rescale, np.dtype("int16"))
     assert source.read(whole((1, 1, 2))).ravel().tolist() == [-1024, 7166]
