@@ -11,7 +11,7 @@ import pytest
 from pydicom.pixels import apply_rescale
 
 import chunkvol
-from chunkvol.errors import InputError
+from chunkvol.errors import FormatError, InputError
 from tests.support.series import oblique, write_series
 
 SHAPE = (5, 7, 11)
@@ -96,6 +96,61 @@ def test_what_changes_is_said(tmp_path: Path) -> None:
     assert "slope changes from plane to plane (1.25e-05 to 17)" in text
 
 
+def test_intercepts_that_change_are_named(tmp_path: Path) -> None:
+    paths = series(tmp_path, stored(), sloped("1", "-3 0 7.5 2 1"))
+    scan = chunkvol.open_volume(tmp_path)
+    assert any("the intercept changes from plane to plane (-3 to 7.5)" in text for text in scan.metadata.problems)
+    wanted = [apply_rescale(one.pixel_array, one) for one in map(pydicom.dcmread, paths)]
+    np.testing.assert_array_equal(scan.read(), np.array(wanted))
+
+
+def test_one_slope_in_different_words_is_one(tmp_path: Path) -> None:
+    series(tmp_path, stored(), sloped("1 1.0 1E0 +1 01", "0 0.0 -0 0 0"))
+    scan = chunkvol.open_volume(tmp_path)
+    assert scan.dtype == np.int16
+    assert scan.metadata.rescale.is_identity
+
+
+def sloped(slopes: str, intercepts: str = "0") -> Edit:
+    """Of each plane in turn; - for none."""
+    numbers = slopes.split(), intercepts.split()
+
+    def edit(k: int, dataset: pydicom.Dataset) -> None:
+        for keyword, values in zip(("RescaleSlope", "RescaleIntercept"), numbers, strict=True):
+            value = values[k % len(values)]
+            if value == "-":
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+
+    return edit
+
+
+@pytest.mark.parametrize(("slopes", "intercepts", "missing"), [("2 -", "0", "Slope"), ("1", "5 0 -", "Intercept")])
+def test_a_plane_without_the_slope_that_others_have_is_refused(
+    tmp_path: Path, slopes: str, intercepts: str, missing: str
+) -> None:
+    series(tmp_path, stored(), sloped(slopes, intercepts))
+    with pytest.raises(FormatError, match=rf"IM000\d.dcm has no Rescale{missing}, which other planes have"):
+        chunkvol.open_volume(tmp_path)
+
+
+def test_a_slope_that_is_left_out_and_one_of_1_are_the_same(tmp_path: Path) -> None:
+    series(tmp_path, stored(), sloped("1 -", "0 -"))
+    assert chunkvol.open_volume(tmp_path).metadata.rescale.is_identity
+
+
+def test_real_values_beyond_floating_point_are_refused(tmp_path: Path) -> None:
+    series(tmp_path / "double", stored(), sloped("1e307"))
+    with pytest.raises(FormatError, match=r"beyond double precision \(RescaleSlope up to 1e\+307\); export"):
+        chunkvol.open_volume(tmp_path / "double")
+    for name, slopes in (("large", "1e36 1"), ("small", "1e-42 1")):
+        series(tmp_path / name, stored(), sloped(slopes))
+        assert np.isfinite(chunkvol.open_volume(tmp_path / name).read()).all()
+        with pytest.raises(InputError, match=r"--float32 does not hold the real values of .* leave it out"):
+            chunkvol.open_volume(tmp_path / name, float32=True)
+
+
 # ----------------------------------------------------------------------------------------------------------- inversion
 
 
@@ -120,6 +175,12 @@ def test_monochrome2_is_not_turned(tmp_path: Path) -> None:
         chunkvol.open_volume(tmp_path, invert=True)
 
 
+def test_equal_real_values_of_different_slopes_are_not_turned_into_different_ones(tmp_path: Path) -> None:
+    series(tmp_path, stored(), pet, mono1)
+    with pytest.raises(InputError, match=r"--invert turns stored values, and the slope of .*; leave it out"):
+        chunkvol.open_volume(tmp_path, invert=True)
+
+
 # ------------------------------------------------------------------------------------------------------------- padding
 
 
@@ -127,6 +188,40 @@ def test_padding_is_recorded_and_turned_with_the_values(tmp_path: Path) -> None:
     series(tmp_path, stored(), padded, mono1)
     assert chunkvol.open_volume(tmp_path).metadata.extra["padding"] == [-2000, -2000]
     assert chunkvol.open_volume(tmp_path, invert=True).metadata.extra["padding"] == [1999, 1999]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "vr", "stated", "found"),
+    [
+        ("int16", 16, "US", 63536, -2000),
+        ("uint16", 16, "SS", -2000, 63536),
+        ("int16", 12, "US", 2096, -2000),
+        ("int8", 8, "US", 255, -1),
+        ("uint32", 32, "SS", -1, (1 << 32) - 1),
+    ],
+)
+def test_padding_of_the_other_sign_is_that_of_the_pixels(
+    tmp_path: Path, dtype: str, bits: int, vr: str, stated: int, found: int
+) -> None:
+    array = stored(dtype, 1, 100)
+    array[:, 2:5, :6] = found
+    paths = series(tmp_path, array, lambda k, one: one.add_new("PixelPaddingValue", vr, stated), bits_stored=bits)
+    scan = chunkvol.open_volume(tmp_path)
+    assert scan.metadata.extra["padding"] == [found, found]
+    assert (scan.read() == found).sum() == 5 * 3 * 6
+    assert not scan.metadata.problems
+    without(2)(paths)
+    assert chunkvol.open_volume(tmp_path, gaps="fill").read().shape == SHAPE
+
+
+def test_padding_beyond_the_stored_bits_is_what_they_hold_of_it(tmp_path: Path) -> None:
+    array = stored("uint16", 0, 2000)
+    array[:, 2:5, :6] = 63536
+    series(tmp_path, array, lambda k, one: one.add_new("PixelPaddingValue", "US", 63536), bits_stored=12)
+    scan = chunkvol.open_volume(tmp_path)
+    assert scan.metadata.extra["padding"] == [2096, 2096]
+    assert (scan.read() == 2096).sum() == 5 * 3 * 6
+    assert any("padding value 63536 has more than the 12 bits of a pixel" in text for text in scan.metadata.problems)
 
 
 def test_means_without_padding(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from chunkvol.errors import InputError
+from chunkvol.errors import FormatError, InputError
 from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.layout import PixelLayout
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.planes import DicomPlanes
 from chunkvol.formats.dicom.stack import Stack
@@ -20,6 +22,11 @@ from chunkvol.values import InvertedSource, PlaneRescaledSource
 
 _AIR = -1024.0
 """What CT shows outside of what was scanned, HU."""
+_PADDING_BITS = 16
+"""Of a padding value (VR US or SS)."""
+
+Table = list[tuple[float, float]]
+"""Slope and intercept of each plane."""
 
 __all__ = ["Voxels", "voxels_of"]
 
@@ -49,6 +56,8 @@ def voxels_of(planes: DicomPlanes, stack: Stack, options: ReadOptions) -> Voxels
     ------
     InputError
         When an option does not suit the pixels.
+    FormatError
+        When some planes state no slope where others do, or real values are beyond double precision.
     """
     stored = _as_asked(planes, stack.images[0], options)
     voxels = _with_slopes(stored, stack.images, options)
@@ -57,10 +66,10 @@ def voxels_of(planes: DicomPlanes, stack: Stack, options: ReadOptions) -> Voxels
 
 def _as_asked(planes: DicomPlanes, image: Header, options: ReadOptions) -> Voxels:
     """Stored values, turned where that was asked for."""
-    padding = _padding(image)
+    padding, problems = _padding(image, planes.layout)
     bounds = planes.layout.stored_range
     if not options.invert:
-        return Voxels(planes, Rescale(), bounds, record={"padding": padding})
+        return Voxels(planes, Rescale(), bounds, problems, record={"padding": padding})
     if image.photometric != "MONOCHROME1" or planes.dtype.kind == "f":
         raise InputError(
             f"--invert turns MONOCHROME1 of integer type; {image.path} is {image.photometric or 'not labelled'} "
@@ -70,31 +79,62 @@ def _as_asked(planes: DicomPlanes, image: Header, options: ReadOptions) -> Voxel
     low, high = bounds or (int(limits.min), int(limits.max))
     turned = [low + high - value for value in padding[::-1]]
     source = InvertedSource(planes, low, high)
-    return Voxels(source, Rescale(), bounds, history=("invert",), record={"padding": turned})
+    return Voxels(source, Rescale(), bounds, problems, ("invert",), {"padding": turned})
 
 
-def _padding(image: Header) -> list[int]:
-    """The ends of the stored values that stand for no measurement; empty where the file names none."""
+def _padding(image: Header, layout: PixelLayout) -> tuple[list[int], tuple[str, ...]]:
+    """The ends of the stored values that stand for no measurement, empty where the file names none; and problems."""
     if image.padding is None:
-        return []
-    other = image.padding if image.padding_limit is None else image.padding_limit
-    return sorted((image.padding, other))
+        return [], ()
+    stated = image.padding, image.padding if image.padding_limit is None else image.padding_limit
+    if layout.dtype.kind == "f":
+        return sorted(stated), ()
+    found = [_as_stored(value, layout) for value in stated]
+    least = -(1 << layout.bits - 1) if layout.dtype.kind == "i" else 0
+    wide = [value for value in stated if not least <= value < 1 << layout.bits]
+    if layout.bits >= _PADDING_BITS or not wide:
+        return sorted(found), ()
+    problem = (
+        f"the padding value {wide[0]} has more than the {layout.bits} bits of a pixel; it is taken to be "
+        f"{_as_stored(wide[0], layout)}, as pixels that hold it are read"
+    )
+    return sorted(found), (problem,)
+
+
+def _as_stored(value: int, layout: PixelLayout) -> int:
+    """A padding value as the pixels that hold it are read: writers disagree about its sign (PS3.3 C.7.5.1.1.2)."""
+    kind = layout.dtype
+    low, high = layout.stored_range or _ends(kind, None)
+    if low <= value <= high:
+        return value
+    value &= (1 << layout.bits) - 1
+    return value - (1 << layout.bits) if value > high else value
 
 
 def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions) -> Voxels:
     """One slope stays beside the stored values; slopes that change from plane to plane make real ones."""
     table = [(1.0 if image.slope is None else image.slope, image.intercept or 0.0) for image in images]
     unit = _unit(images[0])
+    _check_reach(table, voxels, images[0])
     if len(set(table)) == 1:
         slope, intercept = table[0]
         return Voxels(
             voxels.source, Rescale(slope, intercept, unit), voxels.stored_range,
             voxels.problems, voxels.history, voxels.record,
         )  # fmt: skip  # one argument a line says no more
+    _check_stated(images)
+    if options.invert:
+        raise InputError(
+            f"--invert turns stored values, and the slope of {images[0].path} is not that of all planes: equal real "
+            "values would become different ones; leave it out"
+        )
     slopes, intercepts = np.array(table).T
     dtype = np.dtype("float32" if options.float32 else "float64")
+    if dtype == np.float32:
+        _check_single(slopes, table, voxels, images[0])
+    what, numbers = ("slope", slopes) if slopes.min() < slopes.max() else ("intercept", intercepts)
     note = (
-        f"the slope changes from plane to plane ({slopes.min():g} to {slopes.max():g}): "
+        f"the {what} changes from plane to plane ({numbers.min():g} to {numbers.max():g}): "
         f"voxels are real values, {dtype.name}"
     )
     return Voxels(
@@ -105,6 +145,44 @@ def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions)
         (*voxels.history, f"real values {dtype.name}"),
         {"slopes": [list(pair) for pair in table]},
     )
+
+
+def _check_stated(images: Sequence[Header]) -> None:
+    """Where slopes differ, no plane may leave its own out: its real values would be guessed."""
+    for name, fact in (("RescaleSlope", "slope"), ("RescaleIntercept", "intercept")):
+        without = [image for image in images if getattr(image, fact) is None]
+        if 0 < len(without) < len(images):
+            raise FormatError(
+                f"{without[0].path} has no {name}, which other planes have and which are not all the same: its real "
+                "values are not known; export it again"
+            )
+
+
+def _check_reach(table: Table, voxels: Voxels, image: Header) -> None:
+    largest = _largest(table, voxels)
+    if not largest < float("inf"):
+        raise FormatError(
+            f"the real values of {image.path} and its series are beyond double precision "
+            f"(RescaleSlope up to {max(abs(slope) for slope, _ in table):g}); export it again"
+        )
+
+
+def _check_single(slopes: npt.NDArray[np.float64], table: Table, voxels: Voxels, image: Header) -> None:
+    single, largest = np.finfo(np.float32), _largest(table, voxels)
+    if largest > float(single.max) or float(np.abs(slopes).min()) < float(single.tiny):
+        raise InputError(
+            f"--float32 does not hold the real values of {image.path} and its series: slopes of "
+            f"{slopes.min():g} to {slopes.max():g}, values up to {largest:g}; leave it out"
+        )
+
+
+def _largest(table: Table, voxels: Voxels) -> float:
+    """The largest real value that integers can stand for; 0 where the voxels are floating point."""
+    kind = voxels.source.dtype
+    if kind.kind == "f":
+        return 0.0
+    ends = _ends(kind, voxels.stored_range)
+    return max(abs(slope * value + intercept) for slope, intercept in set(table) for value in ends)
 
 
 def _unit(image: Header) -> str:
