@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats.dicom.assumed import one_position
 from chunkvol.formats.dicom.checks import TOLERANCE, file_name, mm
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.inflate import Inflater
@@ -90,10 +91,13 @@ def _refusal(places: Places, labels: npt.NDArray[np.int64], plane: int, pair: tu
     apart = float(np.linalg.norm(np.subtract(one.position or 0, other.position or 0)))
     step = np.diff(places.heights[np.searchsorted(labels, np.arange(labels[-1] + 1))])
     expected = f"expected {mm(low_median(step))}" if len(step) else "expected different positions"
+    way_out = "--duplicates first or --duplicates last takes one of each, else separate them into folders"
+    if one_position(places.images):
+        way_out += "; where they are planes of one stack nevertheless, state its spacing, as in --spacing 50um"
     return GeometryError(
         f"{shared} planes share a position, first {file_name(one)} and {file_name(other)} (plane {plane}): they lie "
         f"{mm(apart)} apart, {expected}, and their pixels differ: duplicates, or several volumes in one series; "
-        "--duplicates first or --duplicates last takes one of each, else separate them into folders"
+        f"{way_out}"
     )
 
 

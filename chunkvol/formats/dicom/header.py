@@ -98,6 +98,8 @@ class Header:
     """Slice Thickness, mm."""
     spacing_between: float | None = None
     """Spacing Between Slices, mm."""
+    slice_location: float | None = None
+    """Slice Location, mm: relative, for images without a position."""
     padding: int | None = None
     """Pixel Padding Value, as stored."""
     padding_limit: int | None = None
@@ -155,6 +157,7 @@ FIELDS: tuple[tuple[str, int, str, values.Parser], ...] = (
     ("orientation", 0x00200037, "ImageOrientationPatient", values.decimals),
     ("frame_of_reference", 0x00200052, "FrameOfReferenceUID", values.text),
     ("temporal_position", 0x00200100, "TemporalPositionIdentifier", values.whole_text),
+    ("slice_location", 0x00201041, "SliceLocation", values.own_decimal),
     ("samples", 0x00280002, "SamplesPerPixel", values.integer),
     ("photometric", 0x00280004, "PhotometricInterpretation", values.text),
     ("planar", 0x00280006, "PlanarConfiguration", values.integer),
@@ -183,7 +186,7 @@ _SIEMENS_CREATOR, _SIEMENS = 0x00190010, b"SIEMENS MR HEADER"
 _COUNTS = {"pixel_spacing": 2, "position": 3, "orientation": 6, "imager_spacing": 2, "gradient": 3}
 _OPTIONAL = frozenset((
     "padding_limit", "series_number", "acquisition_number", "temporal_position", "trigger_time", "echo_time",
-    "echo_number", "b_value", "gradient", "planar", "has_modality_lut",
+    "echo_number", "b_value", "gradient", "planar", "has_modality_lut", "slice_location",
 ))  # fmt: skip  # one name a line would fill the screen
 """Nonsense in these is as good as nothing: they tell volumes apart, or refine what is known without them."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats.dicom.assumed import locations_told, with_assumed_places
 from chunkvol.formats.dicom.checks import PIXEL_CHECKS, file_name, one_orientation
 from chunkvol.formats.dicom.duplicates import without_duplicates
 from chunkvol.formats.dicom.gaps import cuts
@@ -87,13 +88,18 @@ def stacked(images: Sequence[Header], options: ReadOptions, run: int | None = No
     """
     for check in PIXEL_CHECKS:
         check(images)
+    images, assumed = with_assumed_places(images, options)
     if are_placed(images):
-        return _placed(images, options, run)
+        try:
+            return _placed(images, options, run, assumed)
+        except GeometryError as error:
+            raise GeometryError("; ".join([str(error), *assumed.problems])) from None
     _only_run(run, 1)
     ordered, notes = in_order(images)
     notes += _enough(ordered, options)
     geometry, more = assumed_grid(ordered, options)
-    return _stack(ordered, geometry, more + notes + inverted(ordered, options))
+    notes = more + assumed + notes + locations_told(ordered, geometry.spacing[0])
+    return _stack(ordered, geometry, notes + inverted(ordered, options))
 
 
 def runs(images: Sequence[Header], options: ReadOptions) -> tuple[Run, ...]:
@@ -104,6 +110,7 @@ def runs(images: Sequence[Header], options: ReadOptions) -> tuple[Run, ...]:
     GeometryError, InputError
         As `stacked`, where the planes cannot even be put in order.
     """
+    images, _ = with_assumed_places(images, options)
     if options.gaps != "split" or not are_placed(images):
         return (Run(0, len(images) - 1),)
     return _runs_of(_distinct(images, options)[0])
@@ -117,8 +124,9 @@ def _distinct(images: Sequence[Header], options: ReadOptions) -> tuple[Places, t
     return places, pixel_spacing, turned + notes + more
 
 
-def _placed(images: Sequence[Header], options: ReadOptions, run: int | None) -> Stack:
+def _placed(images: Sequence[Header], options: ReadOptions, run: int | None, assumed: Notes) -> Stack:
     places, pixel_spacing, notes = _distinct(images, options)
+    notes = assumed + notes
     places, more = _taken(places, options, run)
     notes += more + _enough(places.images, options)
     line = line_of(places, options) if len(places.images) > 1 else _one_plane(places, options)

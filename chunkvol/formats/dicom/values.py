@@ -23,6 +23,7 @@ __all__ = [
     "integer",
     "one_decimal",
     "one_double",
+    "own_decimal",
     "own_decimals",
     "present",
     "text",
@@ -100,15 +101,18 @@ decimals = lru_cache(_SHARED)(own_decimals)
 """Decimal numbers that slices share."""
 
 
-@lru_cache(_SHARED)
-def one_decimal(raw: bytes, vr: bytes) -> float | None:
-    """One decimal number."""
+def own_decimal(raw: bytes, vr: bytes) -> float | None:
+    """One decimal number that is different in each slice."""
     values = own_decimals(raw, vr)
     if values is None:
         return None
     if len(values) > 1:
         raise ValueError(f"has {len(values)} values, expected 1")
     return values[0]
+
+
+one_decimal = lru_cache(_SHARED)(own_decimal)
+"""One decimal number that slices share."""
 
 
 @lru_cache(_SHARED)
