@@ -206,7 +206,7 @@ def test_runs_pack_as_tightly_as_the_scheme_allows() -> None:
 def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     write_phantom(tmp_path / "s", size=(4, 4, 3))
     before = contents(tmp_path / "s")
-    with pytest.raises(OutputError, match="is not empty; choose another folder, or overwrite"):
+    with pytest.raises(OutputError, match="is not empty; choose another folder, or give --overwrite"):
         write_phantom(tmp_path / "s", size=(4, 4, 2))
     assert contents(tmp_path / "s") == before
 

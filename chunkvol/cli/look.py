@@ -81,5 +81,5 @@ def _text(facts: dict[str, Any]) -> str:
     table = listing_text(rows, facts["skipped"])
     if "format" in facts:
         return f"{table}\n\n{summary_text(facts)}"
-    first = next((row for row in rows if not row["left_out"]), rows[0])
-    return f"{table}\nnote  choose one by its id, as in --series {first['id']}"
+    easiest = min(rows, key=lambda row: (bool(row["left_out"]), len(row["problems"])))
+    return f"{table}\nnote  choose one by its id, as in --series {easiest['id']}"

@@ -154,7 +154,7 @@ def _check_free(target: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{target} is a file; choose another folder for the phantom")
     names = sorted(entry.name for entry in target.iterdir()) if target.exists() else []
     if names and not overwrite:
-        raise OutputError(f"{target} is not empty; choose another folder, or overwrite an earlier phantom")
+        raise OutputError(f"{target} is not empty; choose another folder, or give --overwrite")
     strangers = [name for name in names if name != BEADS_FILE and not re.fullmatch(r"slice_\d+\.dcm", name)]
     if strangers or not target.name:
         found = strangers[0] if strangers else "a whole disk"

@@ -385,7 +385,10 @@ def test_several_volumes_are_listed_to_choose_from() -> None:
         f"echo 2 (9.5 ms); {three}: 4 images of 7 x 4, CT; choose one with --series ID"
     )
     assert caught.value.exit_code == 2
-    with pytest.raises(InputError, match=r"holds 15 volumes: (.*?; ){12}and 3 more; choose one with --series ID"):
+    with pytest.raises(
+        InputError,
+        match=r"holds 15 volumes: (.*?; ){12}and 3 more, which chunkvol info lists; choose one with --series ID",
+    ):
         chosen(*(stack(temporal_position=turn) for turn in range(15)))
 
 

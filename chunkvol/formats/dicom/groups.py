@@ -197,7 +197,7 @@ def _listing(groups: Sequence[Group]) -> str:
         size = f"{_count(group)} of {first.columns} x {first.rows}"
         texts = (size, _what(first), group.label, group.left_out)
         lines.append(f"{group.id}: {', '.join(filter(None, texts))}")
-    return "; ".join(lines) + f"; and {len(groups) - _LISTED} more" * (len(groups) > _LISTED)
+    return "; ".join(lines) + f"; and {len(groups) - _LISTED} more, which chunkvol info lists" * (len(groups) > _LISTED)
 
 
 def _notes(groups: Sequence[Group]) -> tuple[str, ...]:

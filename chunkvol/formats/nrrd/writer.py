@@ -183,8 +183,9 @@ def _plan(
     notes = []
     if real.dtype != volume.dtype:
         scale = volume.metadata.rescale
+        shift = f"{'-' if scale.intercept < 0 else '+'} {abs(scale.intercept):g}"
         notes.append(
-            f"NRRD has no slope: real values ({scale.slope:g} * stored + {scale.intercept:g}) are written as "
+            f"NRRD has no slope: real values ({scale.slope:g} * stored {shift}) are written as "
             f"{real.dtype.name}, the input holds {volume.dtype.name}"
         )
     return Plan(action, phases, result, baseline, budget, real.source.staging_bytes + twice, tuple(notes))
