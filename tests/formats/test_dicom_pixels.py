@@ -428,6 +428,16 @@ def test_compressed_rgb_of_equal_channels_is_grey(
         everything(path)
 
 
+def test_values_beyond_the_bits_of_their_codestream_are_refused_unless_the_header_cuts_them(tmp_path: Path) -> None:
+    plane = noise("uint16")
+    frame = imagecodecs.jpeg8_encode(plane, lossless=True, predictor=1, bitspersample=12)  # differences keep 16 bits
+    path = write(tmp_path / "a.dcm", plane, LOSSLESS, frames=[frame])
+    with pytest.raises(DamagedError, match=rf"holds values up to {plane.max()}, more than the 12 bits that it claims"):
+        everything(path)
+    path = write(path, plane, LOSSLESS, frames=[frame], BitsStored=12, HighBit=11)
+    assert np.array_equal(everything(path)[0], plane & 0xFFF)
+
+
 @pytest.mark.parametrize("mode", [0, 1, 2])
 def test_jpeg_ls_of_any_interleaving_is_grey(mode: int) -> None:
     jpeg_ls = pytest.importorskip("jpeg_ls", reason="tool is missing: pyjpegls")

@@ -149,6 +149,11 @@ def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> 
     direct = kind.itemsize == out.itemsize
     pixels = out.view(kind) if direct else np.empty(out.shape, kind)
     _call(decoder, frame, layout, pixels)
+    if kind.kind == "u" and facts.precision < layout.bits and int(pixels.max()) >> facts.precision:
+        raise DamagedError(
+            f"its compressed frame holds values up to {int(pixels.max())}, "
+            f"more than the {facts.precision} bits that it claims"
+        )
     if not direct:
         out[...] = pixels
     # Where the codestream and the header disagree about the sign, the value is in the codestream's own bits.
