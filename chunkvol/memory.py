@@ -183,7 +183,7 @@ class Plan:
 
     def _phase_line(self, phase: Phase) -> str:
         return (
-            f"  {phase.name:<7} {phase.units} units on {phase.workers} workers, {phase.block}, "
+            f"  {phase.name:<7} {_count(phase.units, 'unit')} on {_count(phase.workers, 'worker')}, {phase.block}, "
             f"{format_bytes(phase.unit_memory)} each"
         )
 
@@ -191,6 +191,10 @@ class Plan:
 def room(budget: int, baseline: int) -> int:
     """Bytes that all units may hold together, so that the plan's peak stays within the budget."""
     return (budget - baseline - SLACK) * _LOOSE // (_LOOSE + 1)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def fit(steps: Sequence[Step], cost: Callable[[Step], int], *, workers: int, room: int) -> tuple[int, Step]:

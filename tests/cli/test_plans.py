@@ -51,7 +51,7 @@ def test_a_dry_run_prints_a_plan_and_writes_nothing(name: str, command: Command,
     with untouched(workplace):
         text = command(verb[0], series, *verb[1:], "--dry-run", "-q").succeeded().out
         done = command(verb[0], series, *verb[1:], "--dry-run", "--json", "-q").succeeded()
-    for word in ("write o.", "result", "reads", "disk", "memory", "units on", "budget"):
+    for word in ("write o.", "result", "reads", "disk", "memory", " on ", "budget"):
         assert word in text
     plan = json.loads(done.out)
     assert plan.keys() == PLANNED
