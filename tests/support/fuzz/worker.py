@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,8 @@ ALLOWANCE = 256 << 20
 _DATA = 1 << 30
 _LATE = 5
 """Seconds after which a case that hangs says where."""
+_END = 60
+"""Seconds after which it ends, even where nobody is left to end it."""
 _LARGEST = 64 << 20
 _CLI_EVERY, _CLI_PATIENCE = 50, 30.0
 _CODES = (0, 2, 3, 5)
@@ -95,6 +98,7 @@ class _Worker:
         system.reset_peak_memory()
         before, started = system.resident_memory(), time.monotonic()
         faulthandler.dump_traceback_later(_LATE)
+        signal.alarm(_END)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -103,6 +107,7 @@ class _Worker:
             outcome, bad = type(error).__name__, True
             words = "".join(traceback.format_exception(error)[-4:])[-1200:]
         faulthandler.cancel_dump_traceback_later()
+        signal.alarm(0)
         seconds, grown = time.monotonic() - started, max(0, system.peak_memory() - before)
         left = sorted(
             path.name for path in self._outputs.iterdir() if not (outcome == "read" and path.name == "out.nrrd")
