@@ -139,6 +139,36 @@ def test_one_more_in_the_fourth_decimal_of_a_plane_is_noise() -> None:
         made(noisy(2e-4))
 
 
+@pytest.mark.parametrize(("decimals", "spacing"), [(3, 0.0253), (3, 0.0113), (4, 0.00517), (2, 0.2513)])
+def test_positions_of_few_decimals_are_refused_with_the_right_way_out(decimals: int, spacing: float) -> None:
+    true = headers(range(60), spacing)
+    images = [replace(image, position=tuple(np.round(image.position or (), decimals).tolist())) for image in true]
+    message = rf"uneven spacing, as rounding positions to {10.0**-decimals:g} mm makes of an even one: .*--uneven mean"
+    with pytest.raises(GeometryError, match=message):
+        made(images)
+    found, expected = made(images, uneven="mean").geometry, made(true).geometry
+    for k in (0, 30, 59):
+        apart = np.subtract(found.index_to_world((k, 0, 0)), expected.index_to_world((k, 0, 0)))
+        assert np.linalg.norm(apart) < 10.0**-decimals
+    moved = [*images[:20], replace(images[20], position=tuple(np.add(images[20].position or (), 0.4 * spacing)))]
+    with pytest.raises(GeometryError) as refused:
+        made([*moved, *images[21:]])
+    assert "rounding" not in str(refused.value)
+
+
+def test_a_spacing_against_the_normal_does_not_contradict_the_positions() -> None:
+    assert made(headers(range(4), 2.5, spacing_between=-2.5)).problems == ()
+    assert "SpacingBetweenSlices says -2 mm" in made(headers(range(4), 2.5, spacing_between=-2.0)).problems[0]
+
+
+def test_six_decimals_are_enough_for_2000_planes_of_5_um() -> None:
+    images = headers(range(2000), 0.005)
+    images = [replace(image, position=tuple(np.round(image.position or (), 6).tolist())) for image in images]
+    stack = made(images)
+    assert stack.geometry.spacing[0] == pytest.approx(0.005, rel=1e-6)
+    assert not stack.assumed
+
+
 def test_an_axis_without_a_slant_is_left_alone() -> None:
     noise = 1e-7  # of decimal strings, in steps
     stack = made(headers(range(5), 1.0, (0.3, noise)), tilt="resample")

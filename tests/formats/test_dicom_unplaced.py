@@ -103,6 +103,13 @@ def test_spacing_is_as_stated_or_given(
     assert f"from {source})" in stack.problems[0]
 
 
+def test_a_spacing_that_is_given_overrides_the_pixels_with_a_word() -> None:
+    stack = made(images([1, 2, 3], **STATED), spacing=(0.05, 0.03, 0.04))
+    assert stack.geometry.spacing == (0.05, 0.03, 0.04)
+    assert "PixelSpacing says 0.02 x 0.03 mm, --spacing says 0.04 x 0.03 mm (x, y): --spacing is used" in stack.problems
+    assert len(made(images([1, 2, 3], **STATED), spacing=(0.5, 0.03, 0.02)).problems) == 1
+
+
 def test_spacing_at_the_detector_is_used_with_a_word() -> None:
     stack = made(images([1, 2, 3], **STATED | {"pixel_spacing": None, "imager_spacing": (0.1, 0.2)}))
     assert stack.geometry.spacing == (0.05, 0.1, 0.2)

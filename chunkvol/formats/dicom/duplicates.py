@@ -94,10 +94,11 @@ def _refusal(places: Places, labels: npt.NDArray[np.int64], plane: int, pair: tu
     way_out = "--duplicates first or --duplicates last takes one of each, else separate them into folders"
     if one_position(places.images):
         way_out += "; where they are planes of one stack nevertheless, state its spacing, as in --spacing 50um"
+    coarse = ", or positions of too few decimals" if 2 * shared > len(labels) and count.min() < count.max() else ""
     return GeometryError(
         f"{shared} planes share a position, first {file_name(one)} and {file_name(other)} (plane {plane}): they lie "
-        f"{mm(apart)} apart, {expected}, and their pixels differ: duplicates, or several volumes in one series; "
-        f"{way_out}"
+        f"{mm(apart)} apart, {expected}, and their pixels differ: duplicates, or several volumes in one series"
+        f"{coarse}; {way_out}"
     )
 
 

@@ -34,7 +34,8 @@ def _thickness(places: Places, line: Line) -> list[str]:
     out = []
     for field, keyword in KEYWORDS.items():
         stated = dict.fromkeys(getattr(image, field) for image in places.images)
-        wrong = [value for value in stated if value is not None and (np.abs(value - right) > TOLERANCE * right).all()]
+        # The sign of nuclear medicine's spacing says which way its slices run (PS3.3 C.8.4.15).
+        wrong = [n for n in stated if n is not None and (np.abs(abs(n) - right) > TOLERANCE * right).all()]
         if wrong:
             out.append(f"{keyword} says {wrong[0]:g} mm, the positions say {step:.6g} mm: the positions are used")
     return out

@@ -15,6 +15,8 @@ from chunkvol.ops.planes import PlaneBlend
 
 _EXACT = 1e-6
 """Of a step: planes this near to the grid are not interpolated, nor are they worth a word."""
+_MOST_DECIMALS, _WHOLE = 7, 1e-5
+"""Positions of more decimals are exact enough, and how near to a whole number binary fractions come."""
 
 __all__ = ["line_of"]
 
@@ -33,8 +35,10 @@ def line_of(places: Places, options: ReadOptions) -> Line:
     line = straight(places, index)
     distance = off_the_line(places, line, index)
     if distance.max() > TOLERANCE * low_median(np.diff(places.heights)):
-        _none_aside(places)
-        return _evened(places, options)
+        rounding = _rounding(places)
+        if not rounding:
+            _none_aside(places)
+        return _evened(places, options, rounding)
     notes = _jitter(places, distance, float(np.linalg.norm(line.step)))
     line = Line(line.first, line.step, line.count, notes=notes)
     return filled(places, line, index, options) if line.count > len(index) else line
@@ -62,7 +66,7 @@ def _none_aside(places: Places) -> None:
         )
 
 
-def _evened(places: Places, options: ReadOptions) -> Line:
+def _evened(places: Places, options: ReadOptions, rounding: str) -> Line:
     if options.uneven == "resample":
         return _resampled(places)
     if options.uneven == "mean":
@@ -70,7 +74,25 @@ def _evened(places: Places, options: ReadOptions) -> Line:
     way_out = "choose --uneven resample (an even grid, interpolated) or --uneven mean (even steps, assumed)"
     if len(cuts(places.heights)):
         way_out += " (--gaps split makes volumes of its parts)"
-    raise GeometryError(f"{_complaint(places)}: uneven spacing; {way_out}")
+    raise GeometryError(f"{_complaint(places)}: uneven spacing{rounding}; {way_out}")
+
+
+def _rounding(places: Places) -> str:
+    """A word where even steps, rounded to the decimals of the positions, explain all there is."""
+    unit = next((10.0**-n for n in range(_MOST_DECIMALS) if _are_whole(places.positions * 10**n)), 0.0)
+    index = np.arange(len(places.images))
+    off = off_the_line(places, straight(places, index), index).max()
+    # Half a unit along each axis, of the place and of those at the ends of the line.
+    if off > np.sqrt(3) * unit or 2 * unit > low_median(np.diff(places.heights)):
+        return ""
+    return (
+        f", as rounding positions to {unit:g} mm makes of an even one: if that is all, --uneven mean is right "
+        "and loses nothing"
+    )
+
+
+def _are_whole(numbers: Vectors) -> bool:
+    return bool(np.abs(numbers - np.rint(numbers)).max() < _WHOLE)
 
 
 def _complaint(places: Places) -> str:
@@ -100,7 +122,10 @@ def _resampled(places: Places) -> Line:
     line = straight(places, np.array([0, steps]))
     blend = _blend(heights, steps)
     made = int(np.count_nonzero(blend.weight))
-    text = f"uneven spacing: {made} of {line.count} planes interpolated on an even grid of {_step(line):.6g} mm"
+    text = (
+        f"uneven spacing: {len(heights)} planes made into {line.count} on an even grid of {_step(line):.6g} mm, "
+        f"{made} of them interpolated"
+    )
     notes = Notes(
         (f"{text} (--uneven resample)",),
         (f"uneven resample: {len(heights)} planes to {line.count}",),

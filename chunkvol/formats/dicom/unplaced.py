@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from chunkvol.formats.dicom.checks import file_name, one_orientation
+from chunkvol.formats.dicom.checks import TOLERANCE, file_name, one_orientation
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.notes import Notes
 from chunkvol.formats.dicom.options import ReadOptions
@@ -82,8 +82,9 @@ def assumed_grid(images: Sequence[Header], options: ReadOptions) -> tuple[Geomet
     """
     row, column, normal = np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.array([0, 0, 1.0])
     turned = all(image.orientation is not None for image in images)
+    rounded = Notes()
     if turned:
-        one_orientation(images)
+        rounded = one_orientation(images)
         row, column, normal = axes_of(images[0])
     spacing, source, notes = _spacing(images, options)
     first = images[0]
@@ -99,21 +100,35 @@ def assumed_grid(images: Sequence[Header], options: ReadOptions) -> tuple[Geomet
         f"the files state no {missing}: the geometry is assumed, origin 0, spacing {text} mm (x, y, z; {source}), "
         f"{'axes from ImageOrientationPatient' if turned else 'axes along those of the world (LPS)'}"
     )
-    return geometry, Notes((problem,), assumed=True) + notes
+    return geometry, Notes((problem,), assumed=True) + rounded + notes
 
 
 def _spacing(images: Sequence[Header], options: ReadOptions) -> tuple[tuple[float, float, float], str, Notes]:
     if options.spacing is not None:
-        return options.spacing, "from --spacing", Notes()
+        return options.spacing, "from --spacing", _overridden(images[0], options.spacing)
     notes = Notes()
     if all(image.pixel_spacing is None and image.imager_spacing is not None for image in images):
         different = {image.imager_spacing: image for image in images}
         stand_ins = [replace(image, pixel_spacing=spacing) for spacing, image in different.items()]
         (rows, columns), _ = in_plane(stand_ins, options)
-        text = "ImagerPixelSpacing is used, which is at the detector: in the object it is smaller by the magnification"
+        text = (
+            "ImagerPixelSpacing or NominalScannedPixelSpacing is used, which is at the detector: in the object it is "
+            "smaller by the magnification"
+        )
         notes = Notes((text,))
     else:
         (rows, columns), _ = in_plane(images, options)
     fields = ("spacing_between", "slice_thickness")
     between, keyword = between_planes(images, options, fields, "the series states no positions")
     return (between, rows, columns), f"from {keyword}", notes
+
+
+def _overridden(image: Header, spacing: tuple[float, float, float]) -> Notes:
+    """A word where `spacing` (k, j, i) is not what the files state of their pixels."""
+    if image.pixel_spacing is None:
+        return Notes()
+    rows, columns = image.pixel_spacing
+    if np.allclose((rows, columns), spacing[1:], rtol=TOLERANCE, atol=0):
+        return Notes()
+    given = f"{spacing[2]:g} x {spacing[1]:g} mm"
+    return Notes((f"PixelSpacing says {columns:g} x {rows:g} mm, --spacing says {given} (x, y): --spacing is used",))
