@@ -10,7 +10,7 @@ import click
 
 from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
-from chunkvol.errors import GeometryError, InputError
+from chunkvol.errors import GeometryError, InputError, PartialError
 from chunkvol.formats import format_for_reading
 from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
 from chunkvol.formats.dicom.options import ReadOptions
@@ -47,6 +47,9 @@ def info(source: Path, as_json: bool, quiet: bool, reading: dict[str, Any]) -> N
     finally:
         progress.close()
     click.echo(json.dumps(facts) if as_json else _text(facts))
+    if damaged := facts.get("damaged"):
+        more = f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        raise PartialError(f"not all files could be read: {damaged[0]}{more}")
 
 
 def _facts(source: Path, progress: Progress, reading: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +64,12 @@ def _facts_of_folder(source: Path, progress: Progress, options: ReadOptions) -> 
 
     Of a volume that is asked for by its id the row alone, and what is wrong with it is an error.
     """
-    groups, skipped = find_volumes(source.absolute(), progress)
+    found = find_volumes(source.absolute(), progress)
+    groups, skipped = found.groups, found.skipped
+    if found.damaged:  # they may be slices of any of the volumes
+        if options.series:
+            raise InputError(found.damaged[0])
+        return {"series": listing(groups), "skipped": list(skipped), "damaged": list(found.damaged)}
     try:
         group, series = chosen_series(groups, str(source), options, skipped)
         check_decoder(series)

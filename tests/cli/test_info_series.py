@@ -145,3 +145,18 @@ def test_a_lone_series_tells_its_id(command: Command, two: Path) -> None:
     (row,) = json.loads(command("info", two / "a", "--json", "-q").succeeded().out)["series"]
     assert f"series       {row['id']}, 5 images, made for tests\n" in command("info", two / "a", "-q").succeeded().out
     command("info", two / "a", "--series", row["id"], "-q").succeeded()
+
+
+def test_a_damaged_file_among_several_volumes_is_told_beside_them(command: Command, two: Path) -> None:
+    (two / "broken.dcm").write_bytes(b"no DICOM")
+    done = command("info", two, "--json", "-q")
+    assert done.code == 8
+    facts = json.loads(done.out)
+    assert len(facts["series"]) == 3
+    assert "broken.dcm is named like DICOM" in facts["damaged"][0]
+    assert "not all files could be read: " in done.err
+    assert len(done.err.splitlines()) == 1
+    volume = facts["series"][0]["id"]
+    command("info", two, "--series", volume).refused(2, "broken.dcm is named like DICOM")
+    for job in JOBS:
+        command(job[0], two, "--series", volume, *job[1:]).refused(2, "broken.dcm is named like DICOM")

@@ -78,7 +78,8 @@ def test_images_are_found_at_any_depth_and_under_any_name(tmp_path: Path) -> Non
         folder = tmp_path / "1" / "b" / str(n % 2)
         folder.mkdir(parents=True, exist_ok=True)
         path.rename(folder / ["IM", "x.ima", "1.2.840.113", "y.DCM", "00005"][n])
-    groups, problems = find_volumes(tmp_path)
+    found = find_volumes(tmp_path)
+    groups, problems = found.groups, found.skipped
     assert [len(group.images) for group in groups] == [5]
     assert problems == ()
 
@@ -168,7 +169,7 @@ def test_what_was_skipped_is_named(tmp_path: Path) -> None:
 def test_a_segmentation_beside_the_images_is_no_volume_and_no_obstacle(tmp_path: Path, damage: dict[str, Any]) -> None:
     series(tmp_path / "images")
     write_segmentation(tmp_path / "seg.dcm", **damage)
-    groups, _ = find_volumes(tmp_path)
+    groups = find_volumes(tmp_path).groups
     assert [(group.left_out, group.images[0].modality) for group in groups] == [("", "CT"), ("segmentation", "SEG")]
 
 
@@ -196,7 +197,8 @@ def test_studies_and_series_in_one_folder_are_told_apart(tmp_path: Path) -> None
         for number in "34":
             uids = {"StudyInstanceUID": f"1.{study}", "SeriesInstanceUID": f"1.{study}.{number}"}
             series(tmp_path / study / number, **uids, SeriesNumber=number)
-    groups, problems = find_volumes(tmp_path)
+    found = find_volumes(tmp_path)
+    groups, problems = found.groups, found.skipped
     assert [group.series for group in groups] == ["1.1.3", "1.1.4", "1.2.3", "1.2.4"]
     assert {len(group.images) for group in groups} == {5}
     assert problems == ()
@@ -219,7 +221,7 @@ def test_ids_stay_when_files_are_renamed_and_other_series_come(tmp_path: Path) -
 
         write_series(tmp_path / "ab"[n], np.repeat(array, 2, axis=0), grid, edit=edit, order=("forward", "shuffled")[n])  # type: ignore[arg-type]  # one of the orders
     series(tmp_path / "b" / "0", SeriesInstanceUID="1.2.3")
-    one, two = (find_volumes(tmp_path / name)[0] for name in "ab")
+    one, two = (find_volumes(tmp_path / name).groups for name in "ab")
     assert {group.label: len(group.images) for group in one} == {"echo 1 (4.92 ms)": 5, "echo 2 (7.38 ms)": 5}
     assert {group.id for group in one} < {group.id for group in two}
     assert len(two) == 3
@@ -231,7 +233,8 @@ def test_the_listing_says_what_each_volume_is(tmp_path: Path) -> None:
     series(tmp_path / "b", **scout, SeriesDescription="scout", Modality="MR")
     write_segmentation(tmp_path / "seg.dcm")
     (tmp_path / "x").touch()
-    groups, problems = find_volumes(tmp_path)
+    found = find_volumes(tmp_path)
+    groups, problems = found.groups, found.skipped
     one, two, three = listing(groups, lambda group: f"{len(group.images)} are too many")
     assert one == {
         "id": groups[0].id,
@@ -262,7 +265,7 @@ def test_the_listing_says_what_each_volume_is(tmp_path: Path) -> None:
 
 def test_a_volume_that_is_not_regular_is_listed_with_the_reason(tmp_path: Path) -> None:
     series(tmp_path)[2].unlink()
-    (row,) = listing(find_volumes(tmp_path)[0])
+    (row,) = listing(find_volumes(tmp_path).groups)
     assert len(row["problems"]) == 1
     assert "one plane may be missing" in row["problems"][0]
     assert row["size"] == [7, 4, 4]

@@ -106,7 +106,7 @@ def by_chunkvol(folder: Path, **options: Any) -> list[Result]:
     try:
         if options.get("series") != "each":
             return [_from_volume(chunkvol.open_volume(folder, **options))]
-        groups, _ = find_volumes(folder)
+        groups = find_volumes(folder).groups
         return [_from_volume(chunkvol.open_volume(folder, **{**options, "series": group.id})) for group in groups]
     except (chunkvol.ChunkvolError, TypeError) as error:
         raise RefusedError(str(error)) from None

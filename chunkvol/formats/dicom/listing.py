@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chunkvol.errors import GeometryError, InputError
@@ -19,21 +20,35 @@ from chunkvol.progress import Progress
 
 _HEADS = ("id", "no.", "images", "size (x, y, z)", "spacing in mm", "modality", "bytes", "description")
 
-__all__ = ["find_volumes", "listing", "listing_text", "refusal"]
+__all__ = ["Found", "find_volumes", "listing", "listing_text", "refusal"]
 
 
-def find_volumes(
-    source: str | os.PathLike[str], progress: Progress | None = None
-) -> tuple[tuple[Group, ...], tuple[str, ...]]:
-    """The volumes under a folder (or of a DICOMDIR, or in one file), and what was skipped, one sentence a kind.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What lies under a folder."""
+
+    groups: tuple[Group, ...]
+    """The volumes."""
+    skipped: tuple[str, ...]
+    """What is no image, one sentence a kind."""
+    damaged: tuple[str, ...] = ()
+    """What is wrong with files that may belong to one of the volumes, one sentence each."""
+
+
+def find_volumes(source: str | os.PathLike[str], progress: Progress | None = None) -> Found:
+    """The volumes under a folder (or of a DICOMDIR, or in one file).
 
     Raises
     ------
-    InputError
-        When a file cannot be read, or there is no DICOM image; see `read_folder`.
+    InputError, GeometryError
+        When a file cannot be read and there are not several volumes to list beside it, or there is no DICOM image; see
+        `read_folder`.
     """
-    scan = read_folder(source, progress)
-    return find_groups(scan.images), scan.problems
+    scan = read_folder(source, progress, go_on=True)
+    groups = find_groups(scan.images)
+    if scan.damaged and len(groups) == 1:
+        raise scan.damaged[0]
+    return Found(groups, scan.problems, tuple(map(str, scan.damaged)))
 
 
 def refusal(group: Group) -> str:

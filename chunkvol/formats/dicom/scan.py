@@ -36,6 +36,8 @@ class Scan:
     """Headers of files with pixel data, in the order of their paths; one for each frame."""
     problems: tuple[str, ...]
     """What was skipped and why, one sentence a kind."""
+    damaged: tuple[InputError | GeometryError, ...] = ()
+    """What is wrong with files that could not be read, where the scan was to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,15 @@ class _File:
     """Its frames."""
     reason: str = ""
     """Why it holds no image."""
+    error: InputError | GeometryError | None = None
+    """What is wrong with it."""
 
 
-def read_folder(source: str | os.PathLike[str], progress: Progress | None = None) -> Scan:
+def read_folder(source: str | os.PathLike[str], progress: Progress | None = None, *, go_on: bool = False) -> Scan:
     """Read the headers of all files under a folder, several at a time.
 
     A DICOMDIR stands for the folder that it lies in: what lies there is read, not what it lists. Any other file is
-    read alone. Files with several names (links) count once.
+    read alone. Files with several names (links) count once. With `go_on` damaged files do not end the scan.
 
     Raises
     ------
@@ -71,18 +75,26 @@ def read_folder(source: str | os.PathLike[str], progress: Progress | None = None
     images: list[Header] = []
     skipped: dict[str, list[str]] = {}
     seen: set[tuple[int, int]] = set()
+    damaged: list[InputError | GeometryError] = []
     for file in _examined(paths, progress):
+        if file.error is not None and not go_on:
+            raise file.error
         if file.identity is not None and file.identity in seen:
             continue
         if file.identity is not None:
             seen.add(file.identity)
         if file.reason:
             skipped.setdefault(file.reason, []).append(PurePath(file.path).name)
+        if file.error is not None:
+            damaged.append(file.error)
         images += file.images
+    if not images and damaged:
+        raise damaged[0]
     if not images:
         what = ", ".join(f"{_files(names)} {reason}" for reason, names in sorted(skipped.items()))
         raise InputError(f"{os.fspath(source)} holds no DICOM image ({what or 'it is empty'}); name another folder")
-    return Scan(tuple(images), tuple(_sentence(reason, names) for reason, names in sorted(skipped.items())))
+    problems = tuple(_sentence(reason, names) for reason, names in sorted(skipped.items()))
+    return Scan(tuple(images), problems, tuple(damaged))
 
 
 def is_dicom(path: str | os.PathLike[str]) -> bool:
@@ -131,12 +143,19 @@ def _examined(paths: Sequence[str], progress: Progress) -> Iterator[_File]:
     batches = [paths[at : at + _BATCH] for at in range(0, len(paths), _BATCH)]
     with ThreadPoolExecutor(system.cpu_count() * 2, "headers") as pool:
         try:
-            for batch in pool.map(lambda names: [_examine(name) for name in names], batches):
+            for batch in pool.map(lambda names: [_examine_safely(name) for name in names], batches):
                 progress.advance(len(batch))
                 yield from batch
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _examine_safely(path: str) -> _File:
+    try:
+        return _examine(path)
+    except (InputError, GeometryError) as error:
+        return _File(path, error=error)
 
 
 def _examine(path: str) -> _File:
