@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +325,52 @@ def test_a_deflated_file_is_inflated_once_a_read_whatever_the_order_of_its_frame
     monkeypatch.setattr(native_pixels, "Inflater", lambda *given: made.append(1) or real(*given))
     assert np.array_equal(turned.read(whole(planes.shape)), array[::-1])
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_deflated_frames_are_inflated_once_for_a_job_and_a_copy_read_instead(
+    tmp_path: Path, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (FRAMES, 400, 251)  # a frame is more than one piece
+    array = noise("uint16", shape)
+    path = write(
+        tmp_path / "a.dcm", array[0], DeflatedExplicitVRLittleEndian, data=array.tobytes(), NumberOfFrames=FRAMES,
+        BitsStored=bits, HighBit=bits - 1,
+    )  # fmt: skip
+    array &= (1 << bits) - 1
+    planes = planes_of(path)
+    order = np.array([2, 0, 3, 1])
+    turned = replace(planes, offsets=planes.offsets[order])
+    made = []
+    real = native_pixels.Inflater
+    monkeypatch.setattr(native_pixels, "Inflater", lambda *given: made.append(1) or real(*given))
+    copy = turned.staged(tmp_path)
+    assert turned.staging_bytes == array.nbytes
+    assert np.array_equal(copy.read(whole(shape)), array[order])
+    assert np.array_equal(copy.read((slice(1, 3), slice(7, 90), slice(3, 77))), array[order][1:3, 7:90, 3:77])
+    assert len(made) == 1
+    assert (copy.grain, copy.dtype, copy.fingerprint) == (turned.grain, turned.dtype, turned.fingerprint)
+    assert turned.scratch((1, 1, 251)) >= copy.scratch((1, 1, 251))
+
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DamagedError, match=r"a\.dcm \(plane \d\): its deflated pixel data ends \d+ bytes early"):
+        turned.staged(tmp_path)
+
+
+def test_other_files_are_read_where_they_are(tmp_path: Path) -> None:
+    array = noise("uint16")
+    colour = grey_colour()
+    single = write(tmp_path / "a.dcm", array, DeflatedExplicitVRLittleEndian)
+    frames = write(
+        tmp_path / "b.dcm", array, ExplicitVRLittleEndian, data=array.tobytes() * FRAMES, NumberOfFrames=FRAMES
+    )
+    rgb = write(
+        tmp_path / "c.dcm", colour[..., 0], DeflatedExplicitVRLittleEndian, data=colour.tobytes() * 2, NumberOfFrames=2,
+        SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0,
+    )  # fmt: skip
+    for planes in map(planes_of, (single, frames, rgb)):
+        assert planes.staging_bytes == 0
+        assert planes.staged(tmp_path) is planes
 
 
 def test_frames_of_a_shared_file_that_is_cut_short_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ from chunkvol.formats.dicom.frames import decode_frame, read_fragments, read_fra
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits
 from chunkvol.formats.dicom.native import PIECE, InflatedPixels, grey_plane, pixels_at, pixels_scratch
 from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
-from chunkvol.regions import Region, Shape, region_shape
-from chunkvol.sources import Block, Source
+from chunkvol.regions import Region, Shape, region_shape, spans, voxels
+from chunkvol.sources import Block, RawSource, Source
 
 _AHEAD = 128 << 20  # what a disk delivers in the tenth of a second that planning takes; all of it slows warm files down
 
@@ -29,7 +30,11 @@ __all__ = ["DicomPlanes"]
 
 @dataclass(frozen=True, eq=False)
 class DicomPlanes(Source):
-    """One file or one frame a plane, in ascending order along the normal. It pickles to about 30 bytes a plane."""
+    """One file or one frame a plane, in ascending order along the normal. It pickles to about 30 bytes a plane.
+
+    Deflated files of several frames can only be read from their start: `grain` and `scratch` are those of the raw copy
+    that `staged` makes of them, and a read without it inflates everything before its region.
+    """
 
     folder: str
     """Folder above all files."""
@@ -86,7 +91,8 @@ class DicomPlanes(Source):
         layout = self.layout
         if self._has_rows:  # only where rows are cut or `out` has gaps
             pixels = shape[1] * layout.columns
-            return pixels * self.dtype.itemsize + pixels_scratch(layout, pixels)
+            inflating = 0 if self.deflated_at is None else 6 * PIECE
+            return pixels * self.dtype.itemsize + pixels_scratch(layout, pixels) + inflating
         # A plane where rows are cut or `out` has gaps; of colour all channels, a decoder's own, and where they differ.
         held = layout.plane_bytes
         if layout.samples > 1:
@@ -98,6 +104,33 @@ class DicomPlanes(Source):
             held += 2 * int(self.lengths.max()) + int(self._decoder.pixel_bytes * samples)
             return held + layout.stored_bytes // 2  # where a frame has fewer bits than its pixels
         return held + pixels_scratch(layout, samples)
+
+    @property
+    def staging_bytes(self) -> int:
+        return voxels(self.shape) * self.dtype.itemsize if self._shares_streams else 0
+
+    def staged(self, folder: Path) -> Source:
+        if not self._shares_streams:
+            return self
+        path = folder / "frames.inflated"
+        with open(path, "wb") as file:
+            for _, run in groupby(self._in_order(range(len(self.names))), key=self.names.__getitem__):
+                self._inflate(list(run), file)
+        return RawSource(path, self.shape, self.dtype, 0, self.identity)
+
+    def _inflate(self, planes: Sequence[int], file: BinaryIO) -> None:
+        """Put the planes of one deflated file where they belong in a raw copy, some rows at a time."""
+        _, rows, columns = self.shape
+        row_bytes = columns * self.dtype.itemsize
+        band = np.empty((min(rows, max(1, PIECE // row_bytes)), columns), self.dtype)
+        with self._opened(planes[0]) as (fd, inflated):
+            for k in planes:
+                file.seek(k * rows * row_bytes)
+                for part in spans(rows, len(band)):
+                    some = band[: part.stop - part.start]
+                    with self._naming(k):
+                        self._read_plane(fd, inflated, k, (slice(k, k + 1), part, slice(0, columns)), some)
+                    file.write(some.data.cast("B"))
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out
@@ -121,7 +154,14 @@ class DicomPlanes(Source):
     @property
     def _has_rows(self) -> bool:
         """Whether some rows can be read without the others."""
-        return self.layout.samples == 1 and self._family in ("little endian", "big endian")
+        grey = self.layout.samples == 1 and self._family in ("little endian", "big endian")
+        return grey or self._shares_streams
+
+    @property
+    def _shares_streams(self) -> bool:
+        """Whether grey planes share deflated files, so that the later ones cost all before them."""
+        several = self.deflated_at is not None and len(set(self.names)) < len(self.names)
+        return several and self.layout.samples == 1
 
     def _in_order(self, planes: range) -> Sequence[int]:
         """Frames of deflated files as they follow each other, so that each file is inflated once."""
@@ -131,13 +171,18 @@ class DicomPlanes(Source):
 
     def _read_file(self, planes: Sequence[int], region: Region, block: Block) -> None:
         """Planes of one file."""
-        with contextlib.ExitStack() as stack:
-            with self._naming(planes[0]):
-                fd = stack.enter_context(system.opened(self.path(planes[0])))
-            inflated = None if self.deflated_at is None else InflatedPixels(fd, int(self.deflated_at[planes[0]]))
+        with self._opened(planes[0]) as (fd, inflated):
             for k in planes:
                 with self._naming(k):
                     self._read_plane(fd, inflated, k, region, block[k - region[0].start])
+
+    @contextlib.contextmanager
+    def _opened(self, k: int) -> Iterator[tuple[int, InflatedPixels | None]]:
+        """The file of plane k, and its stream where it is deflated."""
+        with contextlib.ExitStack() as stack:
+            with self._naming(k):
+                fd = stack.enter_context(system.opened(self.path(k)))
+            yield fd, None if self.deflated_at is None else InflatedPixels(fd, int(self.deflated_at[k]))
 
     @contextlib.contextmanager
     def _naming(self, k: int) -> Iterator[None]:
@@ -155,7 +200,7 @@ class DicomPlanes(Source):
         _, rows, columns = region
         offset = int(self.offsets[k])
         if self._has_rows:
-            self._read_band(fd, offset, rows, columns, out)
+            self._read_band(fd, inflated, offset, rows, columns, out)
             return
         size = self.layout.rows, self.layout.columns
         plane = out if out.shape == size and out.flags.c_contiguous else np.empty(size, self.dtype)
@@ -170,12 +215,17 @@ class DicomPlanes(Source):
         if plane is not out:
             out[...] = plane[rows, columns]
 
-    def _read_band(self, fd: int, offset: int, rows: slice, columns: slice, out: Block) -> None:
+    def _read_band(
+        self, fd: int, inflated: InflatedPixels | None, offset: int, rows: slice, columns: slice, out: Block
+    ) -> None:
         """Rows of an uncompressed plane, straight into `out` where its bytes are in one piece."""
         row_bytes = self.layout.columns * self.dtype.itemsize
         direct = out.flags.c_contiguous and out.shape[1] == self.layout.columns
         band = out if direct else np.empty((out.shape[0], self.layout.columns), self.dtype)
-        pixels_at(fd, offset + rows.start * row_bytes, self.layout, band)
+        if inflated is None:
+            pixels_at(fd, offset + rows.start * row_bytes, self.layout, band)
+        else:
+            inflated.fill(offset + rows.start * row_bytes, band)
         keep_stored_bits(band, self.layout.bits, self.layout.high_bit)
         if not direct:
             out[...] = band[:, columns]
