@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import numpy as np
 import pytest
 
 import chunkvol
 from chunkvol import Geometry, Metadata, Rescale, Volume, system
-from chunkvol.errors import DamagedError, FormatError, GeometryError
+from chunkvol.errors import BudgetError, DamagedError, FormatError, GeometryError
 from chunkvol.memory import MIB
 from chunkvol.ops.downsample import downsample
 from chunkvol.regions import whole
@@ -67,6 +69,19 @@ def test_levels_of_extremes_are_those_of_real_values(tmp_path: Path, method: str
         assert level.metadata.pyramid == method
         real = downsample(volume.values, tuple(entry["factors"]), method=method)
         np.testing.assert_array_equal(level.values.read(), real.read())
+
+
+def test_the_second_stage_has_no_more_workers_than_the_first_left_memory_of(tmp_path: Path) -> None:
+    grid = oblique_grid((200, 512, 512), spacing=(0.5, 0.5, 0.5))
+    volume = Volume(dask.array.zeros(grid.shape, chunks=(8, 512, 512)), grid)
+    found = set()
+    for mebibytes in range(0, 400, 20):
+        budget = system.resident_memory() + mebibytes * MIB
+        with contextlib.suppress(BudgetError):
+            slabs, levels = chunkvol.plan_write(volume, tmp_path / "a.ome.zarr", budget=budget, workers=3).phases
+            assert levels.workers <= slabs.workers
+            found.add(slabs.workers)
+    assert len(found) > 1
 
 
 def test_the_bytes_are_the_same_for_any_budget_and_worker_count(tmp_path: Path) -> None:
