@@ -15,7 +15,12 @@ from pydicom import dcmread
 from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from chunkvol.errors import DamagedError, InputError
 from chunkvol.formats.dicom import acquisition
@@ -214,6 +219,39 @@ def test_a_text_that_tells_of_the_patient_is_left_out(written: Callable[..., str
     del kept[name]
     assert facts_of(path, keep_phi=False) == kept
     assert facts_of(path, keep_phi=True)[name] == text
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "text"),
+    [
+        ("Müller^Jörg", "7", "Muller knee"),
+        ("Müller^Jörg", "7", "knee of MUELLER"),
+        ("Mueller^Jörg", "7", "Müller"),
+        ("Mu\u0308ller^Jo\u0308rg", "7", "Jörg"),
+        ("Nový^Jiří", "7", "jiri"),
+        ("Groß^Anna", "7", "GROSS"),
+        ("Li^Wu", "ID-4711", "pat. 4711"),
+        ("Li^Wu", "7", "born 29.02.1960"),
+        ("Li^Wu", "7", "2/29/1960"),
+        ("Li^Wu", "7", "*02/29/60"),
+        ("Li^Wu", "7", "600229"),
+    ],
+)
+def test_other_spellings_tell_as_well(written: Callable[..., str], name: str, number: str, text: str) -> None:
+    def edit(dataset: Dataset) -> None:
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.PatientName, dataset.PatientID, dataset.SeriesDescription = name, number, text
+
+    assert facts_of(written(edit), keep_phi=False) == {}
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_what_is_no_text_is_left_out(written: Callable[..., str], syntax: str) -> None:
+    def edit(dataset: Dataset) -> None:
+        dataset.add_new("BodyPartExamined", "SQ", [])
+        dataset.add_new("ConvolutionKernel", "OB", b"\0\1")
+
+    assert facts_of(written(edit, syntax), keep_phi=False) == {"series_description": "made for tests"}
 
 
 def test_short_names_must_be_words_and_codes_are_no_texts(written: Callable[..., str]) -> None:

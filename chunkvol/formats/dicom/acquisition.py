@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _LONGEST = 256
 _MOST_PARTS = 16
 _LONG_PART = 4
 """Letters of a name that are found within words; shorter names must be words of their own."""
+_WIDE = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 
 __all__ = ["ACQUISITION", "PATIENT", "Kept", "description_of", "facts_of"]
 
@@ -149,12 +151,47 @@ def _plain(text: str) -> str:
 
 
 def _tells(value: Any, patient: dict[str, Any]) -> bool:
-    """Whether a text, or one of several, holds a part of the patient's name, the id or the birth date."""
-    text = (value if isinstance(value, str) else " ".join(value)).casefold()
-    said = {name: str(patient.get(name, "")).casefold() for name in ("name", "id", "birth_date")}
-    parts = {part for part in (*_words(said["name"]), said["id"], said["birth_date"]) if len(part) > 1}
-    words, joined = set(_words(text)), re.sub(r"[\s./_-]", "", text)
-    return any(part in words or (len(part) >= _LONG_PART and (part in text or part in joined)) for part in parts)
+    """Whether a text, or one of several, holds a part of the patient's name, of the id, or the birth date."""
+    parts = {part for part in _parts_of(patient) if len(part) > 1}
+    for text in _spellings(value if isinstance(value, str) else " ".join(value)):
+        words, joined = set(_words(text)), re.sub(r"[\s./_-]", "", text)
+        if any(part in words or (len(part) >= _LONG_PART and (part in text or part in joined)) for part in parts):
+            return True
+        if _holds_date(text, str(patient.get("birth_date", ""))):
+            return True
+    return False
+
+
+def _holds_date(text: str, date: str) -> bool:
+    """Whether three numbers in a row are day, month and year of YYYYMMDD in any order, the year of two digits too."""
+    if not re.fullmatch(r"\d{8}", date):
+        return False
+    year, *rest = int(date[:4]), int(date[4:6]), int(date[6:])
+    wanted = sorted((year, *rest)), sorted((year % 100, *rest))
+    numbers = [int(number) for number in re.findall(r"\d{1,4}", text)]
+    return any(sorted(numbers[n : n + 3]) in wanted for n in range(len(numbers) - 2))
+
+
+def _parts_of(patient: dict[str, Any]) -> Iterator[str]:
+    """What of a patient must not occur: words of the name, the id and its longer parts with digits, the birth date."""
+    for name in _spellings(str(patient.get("name", ""))):
+        yield from _words(name)
+    for number in _spellings(str(patient.get("id", ""))):
+        yield number
+        yield from (part for part in _words(number) if len(part) >= _LONG_PART and re.search(r"\d", part))
+    born = str(patient.get("birth_date", ""))
+    yield born
+    if re.fullmatch(r"\d{8}", born):
+        century, year, month, day = born[:2], born[2:4], born[4:6], born[6:]
+        for written in (century + year, year):
+            yield from (written + month + day, day + month + written, month + day + written)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """In small letters without accents, and with the umlauts and their like as two letters."""
+    small = unicodedata.normalize("NFC", text.casefold())
+    apart = (unicodedata.normalize("NFKD", one) for one in (small, small.translate(_WIDE)))
+    return tuple("".join(c for c in one if not unicodedata.combining(c)) for one in apart)
 
 
 def _words(text: str) -> list[str]:
@@ -256,7 +293,7 @@ def _text_of(part: Any, tag: int) -> str:
         value = part[tag].value
     except Exception:  # a value that its VR does not allow: no voxel depends on it
         return ""
-    if value is None:
+    if value is None or isinstance(value, bytes) or part[tag].VR == "SQ":
         return ""
     several = isinstance(value, list | tuple) or type(value).__name__ == "MultiValue"
     return "\\".join(map(str, value)) if several else str(value)
