@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import struct
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from chunkvol.formats.dicom import decoders, open_dicom
 from chunkvol.formats.dicom.decoders import PYDICOM, Decoder
 from chunkvol.formats.dicom.frames import decode_frame
 from chunkvol.formats.dicom.layout import PixelLayout
+from chunkvol.formats.dicom.shortfall import with_noise
 from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
 from chunkvol.phantom.packbits import rle_frame
 from chunkvol.regions import whole
@@ -279,6 +282,101 @@ def test_a_frame_that_lacks_its_second_half_is_damage_in_spite_of_its_end_mark(u
     frame = ENCODERS[uid](plane, 16)
     with pytest.raises(DamagedError, match="cannot be decoded"):
         _decoded(frame[: len(frame) // 2] + b"\xff\xd9", _layout(uid, plane, 16))
+
+
+def _jpeg_frames() -> dict[str, tuple[str, np.ndarray, int, bytes]]:
+    """Transfer syntax, plane, bits and frame: each process, several scans, restarts."""
+    smooth = np.add.outer(np.arange(ROWS), 2 * np.arange(COLUMNS)) + np.random.default_rng(4).integers(
+        0, 40, (ROWS, COLUMNS)
+    )
+    small, large = smooth.astype("uint8"), (smooth * 19).astype("uint16")
+    base, extended, any_predictor = (f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57))
+    encode = imagecodecs.jpeg8_encode
+    return {
+        "baseline": (base, small, 8, encode(small, level=92)),
+        "progressive": (base, small, 8, _by_pillow(small, progressive=True)),
+        "restarts": (base, small, 8, _by_pillow(small, restart_marker_blocks=3)),
+        "extended": (extended, large, 12, encode(large, level=92, bitspersample=12)),
+        "predictor": (any_predictor, large, 16, encode(large, lossless=True, predictor=4, bitspersample=16)),
+        "lossless": (LOSSLESS_UID, large, 16, encode(large, lossless=True, predictor=1, bitspersample=16)),
+        "lossless of bytes": (LOSSLESS_UID, small, 8, encode(small, lossless=True, predictor=1)),
+    }
+
+
+def _by_pillow(plane: np.ndarray, **options: object) -> bytes:
+    image = pytest.importorskip("PIL.Image", reason="tool is missing: Pillow")
+    file = io.BytesIO()
+    image.fromarray(plane).save(file, "jpeg", quality=92, **options)
+    return file.getvalue()
+
+
+JPEG_KINDS = ("baseline", "progressive", "restarts", "extended", "predictor", "lossless", "lossless of bytes")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JPEG_KINDS if kind != "progressive"])  # whose scans only refine
+def test_a_jpeg_frame_cut_anywhere_is_damage_in_spite_of_its_end_mark(kind: str) -> None:
+    uid, plane, bits, frame = _jpeg_frames()[kind]
+    layout = _layout(uid, plane, bits)
+    sound = _decoded(frame, layout)
+    np.testing.assert_array_equal(sound, imagecodecs.jpeg8_decode(frame))
+    start = frame.find(b"\xff\xda") + 12
+    for cut in range(start, len(frame) - 2, 1 + len(frame) // 150):
+        try:
+            decoded = _decoded(frame[:cut] + b"\xff\xd9", layout)
+        except DamagedError:
+            continue
+        np.testing.assert_array_equal(decoded, sound)  # nothing but padding was cut off
+
+
+@pytest.mark.parametrize("decoder", [*SYNTAXES[LOSSLESS_UID].decoders, PYDICOM], ids=lambda one: one.needs)
+@pytest.mark.parametrize("kind", JPEG_KINDS)
+def test_a_jpeg_frame_that_lacks_some_is_told_whatever_decodes_it(kind: str, decoder: Decoder) -> None:
+    uid, plane, bits, frame = _jpeg_frames()[kind]
+    if decoder is PYDICOM and (not get_decoder(UID(uid)).is_available or kind == "extended"):
+        pytest.skip("pydicom has no decoder for it")
+    layout = _layout(uid, plane, bits)
+    _decoded(frame, layout, decoder)
+    with pytest.raises(DamagedError, match=r"cut short: its coded pixels end before|cannot be decoded"):
+        _decoded(frame[: len(frame) * 4 // 5] + b"\xff\xd9", layout, decoder)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5, 9])
+def test_a_jpeg_frame_that_lacks_what_lies_between_two_restarts_is_damage(lost: int) -> None:
+    uid, plane, bits, frame = _jpeg_frames()["restarts"]
+    marks = [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", frame)]
+    assert len(marks) == 11
+    with pytest.raises(DamagedError, match="cut short: its coded pixels end before the plane is full"):
+        _decoded(frame[: marks[1]] + frame[marks[1 + lost] :], _layout(uid, plane, bits))
+
+
+@pytest.mark.parametrize("kind", JPEG_KINDS)
+def test_noise_goes_before_every_marker_that_ends_coded_pixels(kind: str) -> None:
+    frame = _jpeg_frames()[kind][-1]
+    noise = with_noise(b"\xff\xd8\xff\xda\0\2\7\xff\xd9")[7:-2]
+    assert len(noise) == 64 and not set(noise) & {0, 0xFF}
+    noisy = with_noise(frame)
+    if kind == "restarts":
+        assert noisy.endswith(noise + b"\xff\xd3" + noise + b"\xff\xd9")
+        noisy = noisy.replace(noise + b"\xff\xd3" + noise, noise)
+    marks = {"progressive": frame.count(b"\xff\xda"), "restarts": 12}
+    assert noisy.count(noise) == marks.get(kind, 1)
+    assert noisy.replace(noise, b"") == frame
+    filled = frame[:-2] + b"\xff\xff\xff\xd9"
+    assert with_noise(filled).endswith(noise + b"\xff\xff\xff\xd9")
+
+
+def test_noise_stays_small_however_many_scans_there_are() -> None:
+    scans = b"\xff\xd8" + b"\xff\xda\0\2\7" * 9000 + b"\xff\xd9"
+    noisy = with_noise(scans)
+    assert len(scans) < len(noisy) < len(scans) + 34_000
+    assert noisy[-66:-2] == with_noise(scans[:2] + scans[-7:])[-66:-2]
+
+
+@pytest.mark.parametrize(
+    "frame", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xda", b"\xff\xd8\xff\xda\xff\xff\1", b"\xff" * 50]
+)
+def test_what_has_no_coded_pixels_stays_as_it_is(frame: bytes) -> None:
+    assert with_noise(frame) == frame
 
 
 @pytest.mark.parametrize("uid", ENCODERS)

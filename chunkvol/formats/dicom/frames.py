@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy as np
 from chunkvol.errors import DamagedError, DecoderError
 from chunkvol.formats.dicom.decoders import Decoder
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits, take_grey
+from chunkvol.formats.dicom.shortfall import with_noise
 from chunkvol.formats.dicom.transfer import SYNTAXES
 from chunkvol.sources import Block
 
@@ -134,7 +136,8 @@ def decode_frame(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block
 
 def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> None:
     """Fill `out`, of the shape that the decoder gives, with the stored bits of one compressed frame."""
-    if SYNTAXES[layout.transfer_syntax].family == "RLE":
+    family = SYNTAXES[layout.transfer_syntax].family
+    if family == "RLE":
         _check_segments(frame, layout)
         _call(decoder, frame, layout, out)
         keep_stored_bits(out, layout.bits, layout.high_bit)
@@ -148,7 +151,7 @@ def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> 
     kind = np.dtype(f"{'i' if facts.signed else 'u'}{container}")
     direct = kind.itemsize == out.itemsize
     pixels = out.view(kind) if direct else np.empty(out.shape, kind)
-    _call(decoder, frame, layout, pixels)
+    (_call_twice if family == "JPEG" else _call)(decoder, frame, layout, pixels)
     if kind.kind == "u" and facts.precision < layout.bits and int(pixels.max()) >> facts.precision:
         raise DamagedError(
             f"its compressed frame holds values up to {int(pixels.max())}, "
@@ -190,6 +193,15 @@ def _compare(facts: CodestreamFacts, layout: PixelLayout) -> None:
             f"its compressed frame is {facts.columns} x {facts.rows} x {facts.samples} of {facts.precision} bits, "
             f"its header says {layout.columns} x {layout.rows} x {layout.samples} of {8 * layout.dtype.itemsize}"
         )
+
+
+def _call_twice(decoder: Decoder, frame: bytes, layout: PixelLayout, block: Block) -> None:
+    """Refuse a frame whose coded pixels end too early: checksums are compared, lest a second plane be held."""
+    _call(decoder, with_noise(frame), layout, block)
+    noisy = zlib.crc32(block.data)
+    _call(decoder, frame, layout, block)
+    if zlib.crc32(block.data) != noisy:
+        raise DamagedError("its compressed frame is cut short: its coded pixels end before the plane is full")
 
 
 def _call(decoder: Decoder, frame: bytes, layout: PixelLayout, block: Block) -> None:
