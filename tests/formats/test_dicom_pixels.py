@@ -125,6 +125,29 @@ def write(path: Path, plane: np.ndarray, syntax: str = ExplicitVRLittleEndian, *
     return path
 
 
+@pytest.mark.parametrize(
+    ("keyword", "name"), [("FloatPixelData", "Float Pixel Data"), ("DoubleFloatPixelData", "Double Float")]
+)
+def test_floats_in_a_compressed_transfer_syntax_are_refused_by_name(tmp_path: Path, keyword: str, name: str) -> None:
+    plane = noise("uint8")
+
+    def move(k: int, dataset: pydicom.Dataset) -> None:
+        dataset.file_meta.TransferSyntaxUID = UID(LOSSLESS)
+        setattr(dataset, keyword, encapsulate([LOSSLESS_CODES[LOSSLESS](plane, 8)]))
+        dataset[keyword].is_undefined_length = True
+        dataset[keyword].VR = "OB"
+        del dataset.PixelData
+
+    path = tmp_path / "IM.dcm"
+    write_plane(path, plane, oblique((1, *plane.shape)), 0, edit=move)
+    header = read_header(path)
+    assert header is not None
+    with pytest.raises(
+        FormatError, match=rf"{name}.* \(7FE0,000[89]\) in transfer syntax .*\.70, but floats are read uncomp"
+    ):
+        layout_of(header)
+
+
 # ----------------------------------------------------------------------------------------- files of other programs
 
 _FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"

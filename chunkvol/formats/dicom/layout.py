@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import FormatError
-from chunkvol.formats.dicom.header import EXPLICIT_BIG, Header
+from chunkvol.formats.dicom.header import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Header
+from chunkvol.formats.dicom.walker import tag_name
 from chunkvol.sources import Block
 
 _GREY = ("", "MONOCHROME1", "MONOCHROME2")
+_FLOATS = {0x7FE00008: ("Float Pixel Data", "float32"), 0x7FE00009: ("Double Float Pixel Data", "float64")}
+_NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)
 _JPEG_2000 = ("1.2.840.10008.1.2.4.9", "1.2.840.10008.1.2.4.20")  # how their UIDs begin
 WAY_OUT = "convert it first, e.g. write one channel of pydicom's pixel_array as MONOCHROME2"
 
@@ -88,7 +91,7 @@ def layout_of(header: Header) -> PixelLayout:
     rows, columns = header.rows or 0, header.columns or 0
     samples = _samples(header)
     if header.pixel_tag != 0x7FE00010:
-        dtype = np.dtype("float32" if header.pixel_tag == 0x7FE00008 else "float64")
+        dtype = _float_type(header)
         bits = 8 * dtype.itemsize
         return PixelLayout(header.transfer_syntax, rows, columns, dtype, bits, bits - 1, header.photometric)
     dtype, bits, high = _bits(header)
@@ -113,6 +116,17 @@ def _samples(header: Header) -> int:
         f"{header.path} is a colour image ({samples} sample{'s' * (samples > 1)}, {photometric}); "
         f"chunkvol reads grey values (MONOCHROME1, MONOCHROME2, or RGB of equal channels): {WAY_OUT}"
     )
+
+
+def _float_type(header: Header) -> np.dtype[Any]:
+    """Type of floating point pixels, which no codec of the standard takes (PS3.5 sections 8.2 and A.4)."""
+    name, kind = _FLOATS[header.pixel_tag]
+    if header.transfer_syntax not in _NATIVE:
+        raise FormatError(
+            f"{header.path} has {name} {tag_name(header.pixel_tag)} in transfer syntax {header.transfer_syntax}, "
+            "but floats are read uncompressed only; export it as Explicit VR Little Endian"
+        )
+    return np.dtype(kind)
 
 
 def _bits(header: Header) -> tuple[np.dtype[Any], int, int]:
