@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,12 +90,14 @@ class RescaledSource(DerivedSource):
         target = block if block.flags.c_contiguous else np.empty(block.shape, self.dtype)
         flat = target.reshape(-1)
         exact = np.int64 if self.dtype.kind in "iu" else np.float64
-        for start in range(0, stored.size, _TILE):
-            part = stored[start : start + _TILE].astype(exact)
-            part *= exact(self.rescale.slope)  # type: ignore[arg-type]  # one of two types, the same as the part's
-            part += exact(self.rescale.intercept)  # type: ignore[arg-type]  # as above
-            self._check(part)
-            flat[start : start + _TILE] = part
+        # Floats may be stored as NaN or infinite, or become so. Integers, which do not, are checked.
+        with np.errstate(over="ignore", under="ignore", invalid="ignore") if exact is np.float64 else nullcontext():
+            for start in range(0, stored.size, _TILE):
+                part = stored[start : start + _TILE].astype(exact)
+                part *= exact(self.rescale.slope)  # type: ignore[arg-type]  # one of two types, the same as the part's
+                part += exact(self.rescale.intercept)  # type: ignore[arg-type]  # as above
+                self._check(part)
+                flat[start : start + _TILE] = part
         if target is not block:
             np.copyto(block, target)
         return block

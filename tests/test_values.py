@@ -140,6 +140,22 @@ def test_slopes_that_do_not_fit_are_refused(count: int, dtype: str, message: str
         PlaneRescaledSource(ArraySource(np.zeros((3, 2, 2))), np.ones(count), np.zeros(3), np.dtype(dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_one_slope_makes_of_any_float_what_arithmetic_makes_of_it(dtype: str) -> None:
+    array = np.array([[[np.nan, np.inf, -np.inf, np.finfo(dtype).max, 1e-45, -3.0]]], dtype)
+    if dtype == "float32":
+        array.view(np.uint32)[0, 0, 0] = 0x7FA00000  # a NaN of which converting complains
+    real = RescaledSource(ArraySource(array), Rescale(1e5, 2.0), np.dtype(dtype))
+    expected = [np.nan, np.inf, -np.inf, np.inf, 2.0, -299_998.0]
+    np.testing.assert_array_equal(real.read(whole(real.shape)).ravel(), expected)
+
+
+def test_integers_that_leave_their_type_are_refused_still() -> None:
+    array = np.array([[[30_000]]], np.int16)
+    with pytest.raises(InputError, match="real values from 60000 to 60000 do not fit int16"):
+        RescaledSource(ArraySource(array), Rescale(2.0, 0.0), np.dtype("int16")).read(whole((1, 1, 1)))
+
+
 # ----------------------------------------------------------------------------------------------------- turned over
 
 
