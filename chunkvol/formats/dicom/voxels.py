@@ -15,6 +15,7 @@ from chunkvol.formats.dicom.layout import PixelLayout
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.planes import DicomPlanes
 from chunkvol.formats.dicom.stack import Stack
+from chunkvol.kernels import split_offset
 from chunkvol.metadata import Rescale
 from chunkvol.ops.planes import BlendedPlanes, ShiftedPlanes
 from chunkvol.sources import Source
@@ -114,13 +115,13 @@ def _as_stored(value: int, layout: PixelLayout) -> int:
 def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions) -> Voxels:
     """One slope stays beside the stored values; slopes that change from plane to plane make real ones."""
     table = [(1.0 if image.slope is None else image.slope, image.intercept or 0.0) for image in images]
-    unit = _unit(images[0])
+    unit, problems = _unit(images)
     _check_reach(table, voxels, images[0])
     if len(set(table)) == 1:
         slope, intercept = table[0]
         return Voxels(
             voxels.source, Rescale(slope, intercept, unit), voxels.stored_range,
-            voxels.problems, voxels.history, voxels.record,
+            (*voxels.problems, *problems), voxels.history, voxels.record,
         )  # fmt: skip  # one argument a line says no more
     _check_stated(images)
     if options.invert:
@@ -141,7 +142,7 @@ def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions)
         PlaneRescaledSource(voxels.source, slopes, intercepts, dtype),
         Rescale(unit=unit),
         None,
-        (*voxels.problems, note),
+        (*voxels.problems, *problems, note),
         (*voxels.history, f"real values {dtype.name}"),
         {"slopes": [list(pair) for pair in table]},
     )
@@ -185,14 +186,20 @@ def _largest(table: Table, voxels: Voxels) -> float:
     return max(abs(slope * value + intercept) for slope, intercept in set(table) for value in ends)
 
 
-def _unit(image: Header) -> str:
+def _unit(images: Sequence[Header]) -> tuple[str, tuple[str, ...]]:
+    """The unit of real values, empty where it is not known; and problems."""
+    stated = sorted({image.rescale_type for image in images})
+    if len(stated) > 1:
+        texts = " and ".join(text or "nothing" for text in stated)
+        return "", (f"RescaleType is {texts} in planes of one series: the unit of real values is left open",)
+    image = images[0]
     unit = image.rescale_type or ("HU" if image.modality == "CT" and image.slope is not None else "")
-    return "" if unit == "US" else unit  # PS3.3 C.11.1.1.2: unspecified
+    return "" if unit == "US" else unit, ()  # PS3.3 C.11.1.1.2: unspecified
 
 
 def _completed(voxels: Voxels, stack: Stack, options: ReadOptions) -> Voxels:
     """With the planes and pixels that no file holds."""
-    source, steps = voxels.source, voxels.history
+    source, steps, problems = voxels.source, voxels.history, voxels.problems
     if stack.blend is None and stack.shift is None:
         return voxels
     fill = _fill(voxels, stack.images[0], options)
@@ -201,7 +208,18 @@ def _completed(voxels: Voxels, stack: Stack, options: ReadOptions) -> Voxels:
     if stack.shift is not None:
         source = ShiftedPlanes(source, stack.shift, fill)
         steps = (*steps, f"outside {fill:.17g}")
-    return Voxels(source, voxels.rescale, voxels.stored_range, voxels.problems, steps, voxels.record)
+    padding = voxels.record.get("padding")
+    if padding and _mixes(stack):
+        said = " to ".join(dict.fromkeys(map(str, padding)))
+        problems = (*problems, f"padding ({said}) is interpolated as any value: voxels beside it are mixtures")
+    return Voxels(source, voxels.rescale, voxels.stored_range, problems, steps, voxels.record)
+
+
+def _mixes(stack: Stack) -> bool:
+    """Whether any voxel is made of several."""
+    blended = stack.blend is not None and bool(stack.blend.mixed.any())
+    moved = stack.shift is not None and any(split_offset(offset)[1] for offset in stack.shift.offsets.ravel().tolist())
+    return blended or moved
 
 
 def _fill(voxels: Voxels, image: Header, options: ReadOptions) -> float:
