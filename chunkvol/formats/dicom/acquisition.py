@@ -242,7 +242,7 @@ def _walked(path: str) -> tuple[dict[int, Found], str]:
 def _decoded(raw: Found, characters: Found | None) -> str:
     if characters and str(values.text(*characters)) == "ISO_IR 100":
         return raw[0].decode("latin-1")
-    return str(values.text(*raw))
+    return values.decoded(raw[0])
 
 
 def _needs_pydicom(texts: Texts) -> bool:

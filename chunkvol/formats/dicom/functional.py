@@ -58,6 +58,8 @@ _VECTORS = {
 }
 """What tells stacks of a nuclear medicine object apart (PS3.3 section C.8.4.8)."""
 
+_LARGEST = 1e30
+
 Facts = dict[str, Any]
 Vector = npt.NDArray[np.float64]
 
@@ -224,9 +226,9 @@ def _pointers(dataset: Any) -> set[int]:
 
 
 def _numbers(element: Any) -> Vector | None:
-    """Finite numbers of a multi-valued element."""
+    """Finite numbers of a multi-valued element, not beyond all sense."""
     found = as_found(element)
     if not found or not found[0]:
         return None
     out = np.array([float(part) for part in found[0].split(b"\\")])
-    return out if np.isfinite(out).all() else None
+    return out if (np.abs(out) < _LARGEST).all() else None  # of NaN too this is false

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ Parser = Callable[[bytes, bytes], Any]
 __all__ = [
     "Parser",
     "decimals",
+    "decoded",
     "doubles",
     "first_whole",
     "integer",
@@ -25,6 +27,7 @@ __all__ = [
     "one_double",
     "own_decimal",
     "own_decimals",
+    "plain",
     "present",
     "text",
     "uid",
@@ -33,17 +36,31 @@ __all__ = [
 ]
 
 _SHARED = 512
+_LONGEST = 64
+_MOST_PARTS = 64
+_LARGEST = 1e30
 _AS_TEXT = frozenset((b"DS", b"IS", b"LO", b"SH"))
 
 
 def uid(raw: bytes, _vr: bytes) -> str:
     """A UID that is different in each slice."""
-    return raw.rstrip(b"\0 ").decode("ascii", "replace")
+    return plain(raw.rstrip(b"\0 ").decode("ascii", "replace"))
 
 
 @lru_cache(_SHARED)
 def text(raw: bytes, _vr: bytes) -> str:
-    """Text for people; UTF-8, or Latin-1 where it is not valid UTF-8."""
+    """Text for people: one line of at most 64 characters."""
+    return plain(decoded(raw))
+
+
+@lru_cache(_SHARED)
+def words(raw: bytes, _vr: bytes) -> tuple[str, ...]:
+    """The parts of a multi-valued text."""
+    return tuple(plain(part.strip()) for part in decoded(raw).split("\\", _MOST_PARTS)[:_MOST_PARTS])
+
+
+def decoded(raw: bytes) -> str:
+    """All of a text; UTF-8, or Latin-1 where it is not valid UTF-8."""
     raw = raw.strip(b"\0 ")
     try:
         return raw.decode("utf-8")
@@ -51,10 +68,17 @@ def text(raw: bytes, _vr: bytes) -> str:
         return raw.decode("latin-1")
 
 
-@lru_cache(_SHARED)
-def words(raw: bytes, vr: bytes) -> tuple[str, ...]:
-    """The parts of a multi-valued text."""
-    return tuple(part.strip() for part in text(raw, vr).split("\\"))
+def plain(said: str, longest: int = _LONGEST) -> str:
+    """One printable line, not too long: damaged files say kilobytes of noise, and it ends in messages.
+
+    What is cut ends in a checksum of all of it, so that different texts stay different.
+    """
+    if len(said) <= longest and said.isprintable():
+        return said
+    line = " ".join("".join(c if c.isprintable() else " " for c in said).split())
+    if len(line) <= longest:
+        return line
+    return f"{line[: longest - 9]}~{zlib.crc32(line.encode('utf-8', 'replace')):08x}"
 
 
 @lru_cache(_SHARED)
@@ -87,7 +111,7 @@ def _whole(raw: bytes) -> int | None:
         return None
     value = _number(raw)
     if not value.is_integer():
-        raise ValueError(f"is {raw.decode('latin-1')!r}, expected a whole number")
+        raise ValueError(f"is {_shown(raw)}, expected a whole number")
     return int(value)
 
 
@@ -124,7 +148,9 @@ def doubles(raw: bytes, vr: bytes) -> tuple[float, ...] | None:
         raise ValueError(f"has {len(raw)} bytes, expected numbers of 8")
     values = struct.unpack(f"<{len(raw) // 8}d", raw)
     if not all(map(math.isfinite, values)):
-        raise ValueError(f"is {values}, expected finite numbers")
+        raise ValueError(f"is {plain(str(values))}, expected finite numbers")
+    if any(abs(value) >= _LARGEST for value in values):
+        raise ValueError(f"is {plain(str(values))}, expected numbers below 1e30")
     return values or None
 
 
@@ -147,5 +173,11 @@ def _number(raw: bytes) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or b"_" in raw:  # Python reads 1_000, DICOM does not
-        raise ValueError(f"is {raw.decode('latin-1').strip()!r}, expected a finite decimal number")
+        raise ValueError(f"is {_shown(raw)}, expected a finite decimal number")
+    if abs(value) >= _LARGEST:  # products of a few such numbers overflow
+        raise ValueError(f"is {_shown(raw)}, expected a number below 1e30")
     return value
+
+
+def _shown(raw: bytes) -> str:
+    return repr(plain(raw.decode("latin-1").strip()))
