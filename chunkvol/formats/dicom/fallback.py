@@ -11,15 +11,28 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from chunkvol.errors import ChunkvolError, DamagedError
+from chunkvol.formats.dicom.values import plain
 from chunkvol.formats.dicom.walker import Found
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 
-__all__ = ["EXPLICIT_BIG", "EXPLICIT_LITTLE", "IMPLICIT_LITTLE", "OddFile", "as_found", "by_pydicom", "read_odd"]
+__all__ = [
+    "EXPLICIT_BIG",
+    "EXPLICIT_LITTLE",
+    "IMPLICIT_LITTLE",
+    "Bounded",
+    "OddFile",
+    "as_found",
+    "by_pydicom",
+    "read_odd",
+]
 
 _TEXT_FOR = {"FD": b"DS", "FL": b"DS", "US": b"IS", "SS": b"IS", "UL": b"IS", "SL": b"IS"}
+_MOST_READ = 64 << 20
+_LEAST_READ = 64  # what the smallest read counts as, for the time that it takes
+_LONGEST_REASON = 200
 _lock = Lock()  # silencing warnings is global in Python
 
 
@@ -33,8 +46,35 @@ def by_pydicom() -> Iterator[None]:
         except ChunkvolError:
             raise
         except Exception as error:  # it meets hostile bytes with many kinds of exception, MemoryError among them
-            reason = (str(error).splitlines() or [""])[0]
+            reason = plain("".join(str(error).splitlines()[:1]), _LONGEST_REASON)
             raise DamagedError(f"pydicom cannot read it ({type(error).__name__}: {reason})") from None
+
+
+class Bounded:
+    """A file that only gives so much: pydicom would follow 4 GiB of zeros eight bytes at a time, or read them at once.
+
+    Jumping over is free.
+    """
+
+    def __init__(self, file: BinaryIO, most: int = _MOST_READ) -> None:
+        self._file, self._left, self._most = file, most, most
+        self.seek, self.tell = file.seek, file.tell
+        self.name = ""
+        """Asked for by pydicom."""
+
+    def read(self, length: int = -1) -> bytes:
+        """Bytes from here on.
+
+        Raises
+        ------
+        DamagedError
+            When they are too many, together with those read before.
+        """
+        data = self._file.read(self._left + 1 if length < 0 else min(length, self._left + 1))
+        self._left -= max(len(data), _LEAST_READ)
+        if self._left < 0:
+            raise DamagedError(f"its header has more than {self._most >> 20} MiB, or very many elements")
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +101,21 @@ def read_odd(file: BinaryIO, wanted: Iterable[int]) -> OddFile:
     Raises
     ------
     DamagedError
-        When pydicom cannot read it.
+        When pydicom cannot read it, its header is absurdly large, or it ends inside an element.
     """
     import pydicom
 
+    tags = list(wanted)
     with by_pydicom():
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        found = {tag: raw for tag in wanted if (raw := as_found(dataset.get(tag))) is not None}
+        dataset = pydicom.dcmread(Bounded(file), stop_before_pixels=True, force=True, specific_tags=tags)
+        found = {tag: raw for tag in tags if (raw := as_found(dataset.get(tag))) is not None}
         implicit, little = dataset.original_encoding
         syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _native_syntax(implicit, little)
-    offset, head = file.tell(), file.read(12)
+    offset = file.tell()
+    if offset > file.seek(0, 2):  # pydicom jumps over the end
+        raise DamagedError("an element claims more bytes than are left")
+    file.seek(offset)
+    head = file.read(12)
     tag, start, length = _pixel_element(head, bool(implicit), "little" if little else "big")
     vr = "" if little or implicit else head[4:6].decode("latin-1")
     return OddFile(sys.intern(syntax), found, tag, offset + start, length, vr)

@@ -9,6 +9,7 @@ from typing import Any
 from chunkvol import system
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.dicom import values
+from chunkvol.formats.dicom.after import check_after
 from chunkvol.formats.dicom.fallback import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, read_odd
 from chunkvol.formats.dicom.inflate import Inflater, pread
 from chunkvol.formats.dicom.walker import FIRST_BYTES, UNDEFINED, Found, OddLayoutError, Walker, swapped, tag_name
@@ -236,9 +237,11 @@ def _read(name: str, fd: int) -> Header | None:
     if start is None:
         return None
     try:
-        return _walk(name, fd, walker, start)
+        header = _walk(name, fd, walker, start)
     except OddLayoutError:
-        return _read_with_pydicom(name, os.fstat(fd).st_size)
+        header = _read_with_pydicom(name, os.fstat(fd).st_size)
+    _check_after(name, fd, header)
+    return header
 
 
 def _walker(fd: int) -> Walker:
@@ -268,10 +271,10 @@ def _walk(name: str, fd: int, walker: Walker, start: int) -> Header:
         raise OddLayoutError("big endian")
     deflated_at = None
     if syntax == DEFLATED:
-        deflated_at, at = at, 0
-        # No deflate stream grows more than 1032 times.
-        walker = Walker(Inflater(fd, deflated_at).peek, (size - deflated_at) * 1032 + 64)
-    pixels = walker.walk(at, syntax == IMPLICIT_LITTLE, _WANTED, found, _JUMPED)
+        deflated_at = at
+        pixels = _walk_inflated(fd, deflated_at, size, found)
+    else:
+        pixels = walker.walk(at, syntax == IMPLICIT_LITTLE, _WANTED, found, _JUMPED)
     tag, offset, length = pixels or (0, 0, 0)
     return Header(
         name,
@@ -283,6 +286,29 @@ def _walk(name: str, fd: int, walker: Walker, start: int) -> Header:
         None if length == UNDEFINED else length,
         **checked(name, found),
     )
+
+
+def _check_after(name: str, fd: int, header: Header) -> None:
+    """One small read, and that only of a file in which something follows uncompressed pixel data."""
+    if not header.pixel_tag or header.length is None or header.deflated_at is not None:
+        return
+    syntax, end = header.transfer_syntax, header.offset + header.length
+    try:
+        check_after(fd, end, header.file_size, implicit=syntax == IMPLICIT_LITTLE, big_endian=syntax == EXPLICIT_BIG)
+    except FormatError as error:
+        raise FormatError(f"{name} {error}") from None
+
+
+def _walk_inflated(fd: int, start: int, size: int, found: dict[int, Found]) -> tuple[int, int, int] | None:
+    stream = Inflater(fd, start)
+    walker = Walker(stream.look, (size - start) * 1032 + 64)  # no deflate stream grows more than 1032 times
+    try:
+        pixels = walker.walk(0, False, _WANTED, found, _JUMPED)
+    except OddLayoutError as error:  # pydicom would inflate all of it, however much that is
+        raise DamagedError(f"its deflated data set cannot be followed ({error})") from None
+    if pixels is None and not stream.ended:
+        raise DamagedError("its deflated data set is cut short")
+    return pixels
 
 
 def _read_with_pydicom(name: str, size: int) -> Header:

@@ -7,6 +7,8 @@ import zlib
 from chunkvol import system
 from chunkvol.errors import DamagedError
 
+_PIECE = 1 << 16
+
 __all__ = ["Inflater", "pread"]
 
 
@@ -20,7 +22,7 @@ def pread(fd: int, position: int, length: int) -> bytes:
 class Inflater:
     """A deflated data set, inflated only as far as asked (a small file can hide gigabytes)."""
 
-    __slots__ = ("_at", "_fd", "_stream", "data")
+    __slots__ = ("_at", "_fd", "_first", "_stream", "data")
 
     LARGEST_HEADER = 64 << 20
 
@@ -28,6 +30,12 @@ class Inflater:
         self._fd, self._at = fd, start
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self.data = bytearray()
+        self._first = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream was read to its proper end; False at the end of a file that cuts it short."""
+        return self._stream.eof
 
     def peek(self, position: int, length: int) -> bytes:
         """Bytes of the inflated stream; all from its beginning are kept, which suits headers."""
@@ -40,18 +48,35 @@ class Inflater:
             self.data += piece
         return bytes(self.data[position : position + length])
 
+    def look(self, position: int, length: int) -> bytes:
+        """As `peek`, of one who never looks back: what lies before `position` is forgotten."""
+        if position + length > self.LARGEST_HEADER:
+            raise DamagedError(f"its header inflates to more than {self.LARGEST_HEADER >> 20} MiB")
+        while (missing := position + length - self._first - len(self.data)) > 0:
+            piece = self.next(min(missing, _PIECE))
+            if not piece:
+                break
+            self.data += piece
+            self._forget(position)
+        self._forget(position)
+        return bytes(self.data[:length])
+
+    def _forget(self, position: int) -> None:
+        before = min(position - self._first, len(self.data))
+        del self.data[:before]
+        self._first += before
+
     def next(self, most: int) -> bytes:
         """The next inflated bytes, at most so many; empty at the end."""
-        while True:
+        while not self._stream.eof:
             source = self._stream.unconsumed_tail
-            if not source and not self._stream.eof:
-                source = pread(self._fd, self._at, 1 << 16)
+            if not source:
+                source = pread(self._fd, self._at, _PIECE)
                 self._at += len(source)
-            if self._stream.eof or not source:
-                return b""
             try:
-                piece = self._stream.decompress(source, most)
+                piece = self._stream.decompress(source, most)  # of nothing too: zlib may hold the last few bytes
             except zlib.error as error:
                 raise DamagedError(f"its deflated data set is broken ({error})") from None
-            if piece:
+            if piece or not source:
                 return piece
+        return b""

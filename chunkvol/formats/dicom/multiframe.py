@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from chunkvol import system
 from chunkvol.errors import DamagedError, FormatError, InputError
 from chunkvol.formats.dicom.extents import Extents, encapsulated_extents, native_extents, pixel_bits
-from chunkvol.formats.dicom.fallback import by_pydicom
+from chunkvol.formats.dicom.fallback import Bounded, by_pydicom
 from chunkvol.formats.dicom.functional import NEEDED, RT_DOSE, Facts, facts_of_frames
 from chunkvol.formats.dicom.header import Header, Inflater
 from chunkvol.formats.dicom.transfer import SYNTAXES
 
 _MOST_FRAMES = 1 << 20
+_MOST_HEADER, _MOST_A_FRAME = 64 << 20, 1 << 17
 _EXTENDED_OFFSETS = 0x7FE00001
 _GROUPED = frozenset(
     f"1.2.840.10008.5.1.4.1.1.{tail}"
@@ -85,7 +87,7 @@ def _frames(fd: int, header: Header, frames: int) -> tuple[list[tuple[int, int |
         extents = _pairs(native_extents(header, frames))
     try:
         with by_pydicom():
-            dataset = _dataset(fd, header)
+            dataset = _dataset(fd, header, frames)
             extended = dataset.get(_EXTENDED_OFFSETS)
             table = b"" if extended is None else bytes(extended.value or b"")
         if len(extents) != frames:
@@ -100,13 +102,15 @@ def _pairs(extents: Extents) -> list[tuple[int, int | None]]:
     return [(offset, length) for offset, length in extents.tolist()]
 
 
-def _dataset(fd: int, header: Header) -> Any:
+def _dataset(fd: int, header: Header, frames: int) -> Any:
     """The needed part of the data set, as pydicom reads it."""
     import pydicom
 
+    most = _MOST_HEADER + frames * _MOST_A_FRAME
     wanted = [*NEEDED, _EXTENDED_OFFSETS]
-    if header.deflated_at is None:
-        return pydicom.dcmread(header.path, stop_before_pixels=True, force=True, specific_tags=wanted)
-    # pydicom would inflate the pixels too.
-    data = Inflater(fd, header.deflated_at).peek(0, header.offset)
-    return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, force=True, specific_tags=wanted)
+    with contextlib.ExitStack() as stack:
+        if header.deflated_at is None:
+            file: BinaryIO = stack.enter_context(open(header.path, "rb"))
+        else:  # pydicom would inflate the pixels too
+            file = io.BytesIO(Inflater(fd, header.deflated_at).peek(0, header.offset))
+        return pydicom.dcmread(Bounded(file, most), stop_before_pixels=True, force=True, specific_tags=wanted)

@@ -17,13 +17,15 @@ FIRST_BYTES = 8192
 
 _MAX_DEPTH = 64
 _MAX_VALUE = 1 << 16
+_SAMPLE = 1 << 16
 _EXPLICIT = struct.Struct("<I2sH")
 _IMPLICIT = struct.Struct("<II")
 _UINT = struct.Struct("<I")
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""VRs with a length of four bytes, after two that mean nothing."""
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
-__all__ = ["FIRST_BYTES", "UNDEFINED", "Found", "OddLayoutError", "Walker", "swapped", "tag_name"]
+__all__ = ["FIRST_BYTES", "LONG", "UNDEFINED", "Found", "OddLayoutError", "Walker", "only_zeros", "swapped", "tag_name"]
 
 Found = tuple[bytes, bytes]
 """An element's value and its VR (empty in implicit data sets)."""
@@ -42,6 +44,11 @@ def swapped(tag: int) -> int:
 def tag_name(tag: int) -> str:
     """Text such as (0028,0030)."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def only_zeros(fetch: Callable[[int, int], bytes], position: int, size: int) -> bool:
+    """Whether zeros follow to the end, judged by the next 64 KiB and the last: a sparse file has terabytes of them."""
+    return not any(fetch(position, _SAMPLE)) and not any(fetch(max(position, size - _SAMPLE), _SAMPLE))
 
 
 _ITEM, _ITEM_END, _SEQUENCE_END = swapped(0xFFFEE000), swapped(0xFFFEE00D), swapped(0xFFFEE0DD)
@@ -92,7 +99,7 @@ class Walker:
             if tag & 0xFFFF != 2:
                 break
             value = position + 8
-            if vr in _LONG:
+            if vr in LONG:
                 length = _UINT.unpack_from(self.buffer, start + 8)[0]
                 value = position + 12
             elif vr not in _SHORT:
@@ -118,8 +125,14 @@ class Walker:
         Returns
         -------
         tuple or None
-            Tag, offset and declared length of the pixel data; None where the data set ends without any.
+            Tag, offset and declared length of the pixel data; None where the data set, or all but zeros, ends without.
+
+        Raises
+        ------
+        DamagedError
+            When the file ends too early, or group 0000, which no data set has, stands between other elements.
         """
+        first = position
         # Most of the time that a header costs goes here, so the common case is spelt out with local names.
         unpack, short, field, pixels = _EXPLICIT.unpack_from, _SHORT, wanted.get, _PIXELS
         buffer, base = self.buffer, self._base
@@ -138,10 +151,10 @@ class Walker:
                 tag, vr, length = unpack(buffer, start)
                 head = 8
                 if vr not in short:
-                    if vr not in _LONG:
-                        raise OddLayoutError(f"{tag_name(swapped(tag))} has no known VR")
-                    length = _UINT.unpack_from(buffer, start + 8)[0]
+                    length = self._long_length(tag, vr, start)
                     head = 12
+            if not tag & 0xFFFF:
+                break
             key = field(tag)
             end = start + head + length
             if key is not None and (length <= _MAX_VALUE or not _left(key, optional, found)):
@@ -161,6 +174,8 @@ class Walker:
             position += head + length
             if position > self.size:
                 self._past(position - length - head, tag, position - length, length)
+        self._end_in_zeros(position, first)
+        return None
 
     def starts_bare(self) -> bool:
         """Whether byte 0 starts a data set without preamble and mark, as in archives older than them.
@@ -194,7 +209,7 @@ class Walker:
         """Whether the element that starts here has a VR."""
         start = self.at(position, 12)
         vr = self.buffer[start + 4 : start + 6]
-        return vr in _SHORT or vr in _LONG
+        return vr in _SHORT or vr in LONG
 
     def _more(self, position: int) -> bool:
         """Whether an element can start here; a few zeros after the last one are padding."""
@@ -206,18 +221,35 @@ class Walker:
             raise DamagedError(f"ends inside an element at byte {position}")
         return False
 
+    def _long_length(self, tag: int, vr: bytes, start: int) -> int:
+        """The length of an element whose VR is none of the short ones; of group 0000 any."""
+        if vr not in LONG and tag & 0xFFFF:
+            raise OddLayoutError(f"{tag_name(swapped(tag))} has no known VR")
+        length: int = _UINT.unpack_from(self.buffer, start + 8)[0]
+        return length
+
+    def _end_in_zeros(self, position: int, first: int) -> None:
+        """The data set ends here in padding: an element of group 0000 is none."""
+        start = self.at(position, 12)
+        if any(self.buffer[start : start + 8]) and position == first:
+            raise OddLayoutError("commands stand before the data set")  # of a network transfer, saved with it
+        if not only_zeros(self._fetch, position, self.size):
+            raise DamagedError(f"group 0000 stands in the data set at byte {position}")
+
     def _element(self, position: int, implicit: bool) -> tuple[int, bytes, int, int]:
         """Tag, VR, length and value position of the element, item or delimiter that starts here."""
         if position + 8 > self.size:
             raise DamagedError(f"ends inside an element at byte {position}")
         start = self.at(position, 12)
         tag, length = _IMPLICIT.unpack_from(self.buffer, start)
+        if not tag & 0xFFFF:
+            raise DamagedError(f"group 0000 stands in the data set at byte {position}")
         if implicit or tag in (_ITEM, _ITEM_END, _SEQUENCE_END):
             return tag, b"", length, position + 8
         _, vr, length = _EXPLICIT.unpack_from(self.buffer, start)
         if vr in _SHORT:
             return tag, vr, length, position + 8
-        if vr not in _LONG:
+        if vr not in LONG:
             raise OddLayoutError(f"{tag_name(swapped(tag))} has no known VR")
         return tag, vr, _UINT.unpack_from(self.buffer, start + 8)[0], position + 12
 
