@@ -8,13 +8,16 @@ import numpy as np
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
+from chunkvol.formats.dicom.after import check_tag
 from chunkvol.formats.dicom.inflate import Inflater
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits, take_grey
 from chunkvol.formats.dicom.transfer import SYNTAXES
+from chunkvol.formats.dicom.walker import OddLayoutError, Walker
 from chunkvol.sources import Block
 
 PIECE = 1 << 16
 """Bytes that are inflated at a time."""
+_MOST_BESIDE = Inflater.LARGEST_HEADER  # before the pixels as after them
 
 __all__ = ["PIECE", "InflatedPixels", "grey_plane", "pixels_at", "pixels_scratch"]
 
@@ -69,7 +72,7 @@ def _read(fd: int, block: Block, offset: int) -> None:
 class InflatedPixels:
     """The pixels of a deflated file; those of frames in ascending order are inflated once.
 
-    Never more is inflated than the header and the pixels up to those asked for.
+    Until `finish`, never more is inflated than the header and the pixels up to those asked for.
     """
 
     __slots__ = ("_at", "_fd", "_start", "_stream")
@@ -97,3 +100,45 @@ class InflatedPixels:
             if border == end:
                 view[self._at - offset : self._at - offset + len(piece)] = piece
             self._at += len(piece)
+
+    def finish(self) -> None:
+        """Inflate what is left: a stream that does not end as it should may have given wrong pixels.
+
+        Of other frames all is passed over, of what follows the pixel data at most 64 MiB.
+
+        Raises
+        ------
+        DamagedError
+            When the stream breaks, is cut short, or goes on.
+        FormatError
+            When elements follow that belong before the pixel data.
+        """
+        end = self._pixels_end()
+        self._skip(end - self._at)
+        if self._at < end:
+            raise DamagedError(f"its deflated pixel data ends {end - self._at} bytes early")
+        head = b"".join(self._skip(1) for _ in range(8))
+        if len(head) == 8 and any(head):
+            check_tag(head)
+        self._skip(_MOST_BESIDE)
+        if not self._stream.ended:
+            raise DamagedError("its deflated data set does not end as it should, so that its pixels cannot be trusted")
+
+    def _skip(self, length: int) -> bytes:
+        """Pass over so many bytes, or all that are left; returns the last piece."""
+        border, last = self._at + length, b""
+        while self._at < border and (piece := self._stream.next(min(border - self._at, PIECE))):
+            self._at += len(piece)
+            last = piece
+        return last
+
+    def _pixels_end(self) -> int:
+        """The byte after the pixel data, told by the data set itself."""
+        stream = type(self._stream)(self._fd, self._start)
+        try:
+            pixels = Walker(stream.look, _MOST_BESIDE).walk(0, False, {}, {})
+        except OddLayoutError:
+            pixels = None
+        if pixels is None:
+            raise DamagedError("its deflated data set has no pixel data: the file changed")
+        return pixels[1] + pixels[2]

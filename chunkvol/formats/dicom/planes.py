@@ -182,7 +182,11 @@ class DicomPlanes(Source):
         with contextlib.ExitStack() as stack:
             with self._naming(k):
                 fd = stack.enter_context(system.opened(self.path(k)))
-            yield fd, None if self.deflated_at is None else InflatedPixels(fd, int(self.deflated_at[k]))
+            inflated = None if self.deflated_at is None else InflatedPixels(fd, int(self.deflated_at[k]))
+            yield fd, inflated
+            if inflated is not None:
+                with self._naming(k):
+                    inflated.finish()
 
     @contextlib.contextmanager
     def _naming(self, k: int) -> Iterator[None]:
