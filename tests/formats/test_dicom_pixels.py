@@ -302,6 +302,38 @@ def test_8_bit_big_endian_pixels_of_another_vr_are_refused(tmp_path: Path) -> No
 
 # --------------------------------------------------------------------------------------------------------- frames
 
+_SLOPE = struct.pack("<HH2sH", 0x0028, 0x1053, b"DS", 2) + b"2 "
+_AGAIN = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 4) + bytes(4)
+_PADDING = struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, 4) + b"\1\2\3\4"
+
+
+@pytest.mark.parametrize("frames", [1, FRAMES])
+@pytest.mark.parametrize(
+    ("tail", "complaint"),
+    [
+        (_SLOPE, r"has \(0028,1053\) after its pixel data"),
+        (_AGAIN, r"has pixel data \(7FE0,0010\) more than once"),
+        (_PADDING + _AGAIN, r"has pixel data \(7FE0,0010\) more than once"),
+    ],
+)
+def test_what_counts_for_some_readers_may_not_follow_compressed_pixels(
+    tmp_path: Path, frames: int, tail: bytes, complaint: str
+) -> None:
+    plane = noise("uint16")
+    path = write(tmp_path / "a.dcm", plane, LS, NumberOfFrames=frames, frames=[LOSSLESS_CODES[LS](plane, 16)] * frames)
+    path.write_bytes(path.read_bytes() + tail)
+    with pytest.raises(FormatError, match=rf"a\.dcm .*{complaint}"):
+        everything(path)
+
+
+@pytest.mark.parametrize("frames", [1, FRAMES])
+@pytest.mark.parametrize("tail", [b"\0", bytes(700), b"\xff\xff", _PADDING, _PADDING + bytes(20)])
+def test_padding_may_follow_compressed_pixels(tmp_path: Path, frames: int, tail: bytes) -> None:
+    plane = noise("uint16")
+    path = write(tmp_path / "a.dcm", plane, LS, NumberOfFrames=frames, frames=[LOSSLESS_CODES[LS](plane, 16)] * frames)
+    path.write_bytes(path.read_bytes() + tail)
+    assert np.array_equal(everything(path), [plane] * frames)
+
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=lambda uid: uid.name)
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32"])

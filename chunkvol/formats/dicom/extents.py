@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chunkvol.errors import DamagedError, FormatError
+from chunkvol.formats.dicom.after import check_after
 from chunkvol.formats.dicom.header import Header
 from chunkvol.formats.dicom.inflate import pread
 
@@ -72,6 +73,8 @@ def encapsulated_extents(fd: int, header: Header, frames: int, extended: bytes) 
     ------
     DamagedError
         When the items are broken, or do not show where each frame starts.
+    FormatError
+        When elements follow that belong before the pixel data, or pixel data once more.
     """
     basic, bounds = _items(fd, header, frames)
     count = len(bounds) - 1
@@ -99,12 +102,20 @@ def _items(fd: int, header: Header, frames: int) -> tuple[Vector, Vector]:
             bounds.append(position)
         length = int.from_bytes(head[4:], "little")
         if head[:4] == _END and not is_table:
+            _check_after(fd, header, position + 8)
             return table, np.array(bounds)
         if head[:4] != _ITEM or position + 8 + length > header.file_size:
             raise DamagedError(f"its compressed pixel data is broken at byte {position}")
         if is_table and length == 4 * frames:
             table = _unwrapped(pread(fd, position + 8, length))
         position += 8 + length
+
+
+def _check_after(fd: int, header: Header, position: int) -> None:
+    try:
+        check_after(fd, position, header.file_size, implicit=False)
+    except FormatError as error:
+        raise FormatError(f"{header.path} {error}") from None
 
 
 def _unwrapped(raw: bytes) -> Vector:

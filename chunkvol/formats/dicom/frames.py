@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from chunkvol.errors import DamagedError, DecoderError
+from chunkvol.formats.dicom.after import check_after
 from chunkvol.formats.dicom.decoders import Decoder
 from chunkvol.formats.dicom.layout import PixelLayout, keep_stored_bits, take_grey
 from chunkvol.formats.dicom.shortfall import with_noise
@@ -46,6 +47,13 @@ def read_frame(fd: int, offset: int, length: int) -> bytes:
 
     `length` bytes lie between the offset and the end of the file; nothing larger is ever allocated. A frame in one
     fragment, the usual case, is read without a copy (decoders want `bytes`, which positioned reads do not give).
+
+    Raises
+    ------
+    DamagedError
+        When the fragments are broken or do not end.
+    FormatError
+        When elements follow that belong before the pixel data, or pixel data once more.
     """
     with io.FileIO(fd, closefd=False) as file:
         return _joined(list(_fragments(file, offset, offset + length))[1:])
@@ -72,6 +80,8 @@ def _fragments(file: io.FileIO, at: int, end: int, *, closed: bool = False) -> I
         if len(head) < 8:
             raise DamagedError("its compressed pixel data is cut short: the end mark is missing")
         if mark == _END and not closed:
+            if at + 8 < end:
+                check_after(file.fileno(), at + 8, end, implicit=False)
             return
         if mark != _ITEM or at + 8 + length > end:
             raise DamagedError(f"its compressed pixel data is broken at byte {at}")
