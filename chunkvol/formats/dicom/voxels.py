@@ -58,7 +58,7 @@ def voxels_of(planes: DicomPlanes, stack: Stack, options: ReadOptions) -> Voxels
     InputError
         When an option does not suit the pixels.
     FormatError
-        When some planes state no slope where others do, or real values are beyond double precision.
+        When some planes state no slope where others do, and slopes differ.
     """
     stored = _as_asked(planes, stack.images[0], options)
     voxels = _with_slopes(stored, stack.images, options)
@@ -116,7 +116,6 @@ def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions)
     """One slope stays beside the stored values; slopes that change from plane to plane make real ones."""
     table = [(1.0 if image.slope is None else image.slope, image.intercept or 0.0) for image in images]
     unit, problems = _unit(images)
-    _check_reach(table, voxels, images[0])
     if len(set(table)) == 1:
         slope, intercept = table[0]
         return Voxels(
@@ -157,15 +156,6 @@ def _check_stated(images: Sequence[Header]) -> None:
                 f"{without[0].path} has no {name}, which other planes have and which are not all the same: its real "
                 "values are not known; export it again"
             )
-
-
-def _check_reach(table: Table, voxels: Voxels, image: Header) -> None:
-    largest = _largest(table, voxels)
-    if not largest < float("inf"):
-        raise FormatError(
-            f"the real values of {image.path} and its series are beyond double precision "
-            f"(RescaleSlope up to {max(abs(slope) for slope, _ in table):g}); export it again"
-        )
 
 
 def _check_single(slopes: npt.NDArray[np.float64], table: Table, voxels: Voxels, image: Header) -> None:
