@@ -16,7 +16,7 @@ from chunkvol import errors
 from chunkvol.cli import cli
 from chunkvol.formats import FORMATS
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.transfer import SYNTAXES
+from chunkvol.formats.dicom.pixels.transfer import SYNTAXES
 from chunkvol.formats.ome_zarr.layout import CODECS
 from chunkvol.kernels import REDUCERS
 

@@ -12,7 +12,7 @@ from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import GeometryError, InputError, PartialError
 from chunkvol.formats import format_for_reading
-from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
+from chunkvol.formats.dicom.catalogue.listing import find_volumes, listing, listing_text
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.series import check_decoder, chosen_series
 from chunkvol.pipeline import open_volume

@@ -17,7 +17,7 @@ from tests.cli.commands import command_line, environment, listing, spawn
 
 SLOW = """
 import time
-from chunkvol.formats.dicom.planes import DicomPlanes
+from chunkvol.formats.dicom.pixels.planes import DicomPlanes
 read = DicomPlanes.read
 def slowly(self, region, out=None):
     time.sleep(0.02)

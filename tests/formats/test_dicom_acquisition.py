@@ -23,8 +23,8 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import DamagedError, InputError
-from chunkvol.formats.dicom import acquisition
-from chunkvol.formats.dicom.acquisition import ACQUISITION, PATIENT, facts_of
+from chunkvol.formats.dicom.headers import acquisition
+from chunkvol.formats.dicom.headers.acquisition import ACQUISITION, PATIENT, facts_of
 from tests.support.series import oblique, write_plane
 
 Edit = Callable[[Dataset], None]
@@ -149,7 +149,7 @@ def test_the_walker_and_pydicom_say_the_same_of_real_files(visible: Path) -> Non
 
 def test_a_plain_slice_does_without_pydicom(written: Callable[..., str]) -> None:
     code = (
-        "import sys; from chunkvol.formats.dicom.acquisition import facts_of\n"
+        "import sys; from chunkvol.formats.dicom.headers.acquisition import facts_of\n"
         f"print(facts_of({written()!r}, keep_phi=False), 'pydicom' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

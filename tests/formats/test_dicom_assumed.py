@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from chunkvol.errors import GeometryError
-from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.stack import Stack, runs, stacked
+from chunkvol.formats.dicom.stacks.stack import Stack, runs, stacked
 from tests.support.stacks import headers, plain
 
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)

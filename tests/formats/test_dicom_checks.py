@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError
-from chunkvol.formats.dicom.checks import file_name, mm
-from chunkvol.formats.dicom.header import EXPLICIT_BIG, IMPLICIT_LITTLE, Header
+from chunkvol.formats.dicom.headers.header import EXPLICIT_BIG, IMPLICIT_LITTLE, Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.stack import stacked
+from chunkvol.formats.dicom.stacks.checks import file_name, mm
+from chunkvol.formats.dicom.stacks.stack import stacked
 from tests.support.stacks import headers, plain
 
 JPEG_2000 = "1.2.840.10008.1.2.4.90"

@@ -20,12 +20,13 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from chunkvol.errors import DamagedError
-from chunkvol.formats.dicom import decoders, open_dicom
-from chunkvol.formats.dicom.decoders import PYDICOM, Decoder
-from chunkvol.formats.dicom.frames import decode_frame
-from chunkvol.formats.dicom.layout import PixelLayout
-from chunkvol.formats.dicom.shortfall import with_noise
-from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
+from chunkvol.formats.dicom import open_dicom
+from chunkvol.formats.dicom.pixels import decoders
+from chunkvol.formats.dicom.pixels.decoders import PYDICOM, Decoder
+from chunkvol.formats.dicom.pixels.frames import decode_frame
+from chunkvol.formats.dicom.pixels.layout import PixelLayout
+from chunkvol.formats.dicom.pixels.shortfall import with_noise
+from chunkvol.formats.dicom.pixels.transfer import SYNTAXES, find_decoder
 from chunkvol.phantom.packbits import rle_frame
 from chunkvol.regions import whole
 from tests.support.series import oblique, write_series
@@ -234,7 +235,7 @@ def test_a_codec_that_was_not_built_counts_as_absent(monkeypatch: pytest.MonkeyP
 def test_preload_loads_the_codec_and_no_other() -> None:
     code = (
         "import sys\n"
-        "from chunkvol.formats.dicom.transfer import find_decoder\n"
+        "from chunkvol.formats.dicom.pixels.transfer import find_decoder\n"
         f"assert 'imagecodecs' not in sys.modules\nfind_decoder('{LS_UID}').preload()\n"
         "print(sorted({'imagecodecs._jpegls', 'imagecodecs._jpeg2k', 'pydicom'} & set(sys.modules)))"
     )

@@ -12,10 +12,10 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from chunkvol.errors import GeometryError, InputError
-from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.catalogue.scan import read_folder
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.scan import read_folder
-from chunkvol.formats.dicom.stack import Stack, stacked
+from chunkvol.formats.dicom.stacks.stack import Stack, stacked
 from tests.support.series import Edit, oblique, write_plane, write_series
 
 SHAPE = (6, 4, 7)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunkvol.errors import InputError
-from chunkvol.formats.dicom.groups import Group, choose, find_groups
-from chunkvol.formats.dicom.header import EXPLICIT_LITTLE, Header
-from chunkvol.formats.dicom.repeats import median_step, split_repeats
+from chunkvol.formats.dicom.catalogue.groups import Group, choose, find_groups
+from chunkvol.formats.dicom.catalogue.repeats import median_step, split_repeats
+from chunkvol.formats.dicom.headers.header import EXPLICIT_LITTLE, Header
 
 ROW, COLUMN = (0.8, 0.6, 0.0), (0.0, 0.0, -1.0)
 NORMAL = np.cross(ROW, COLUMN)
@@ -281,7 +281,7 @@ def test_images_without_positions_stay_together() -> None:
 def test_ids_are_lengthened_where_two_would_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     images = [image(0, series=f"1.2.{n}") for n in range(40)]
     usual = [group.id for group in find_groups(images)]
-    monkeypatch.setattr("chunkvol.formats.dicom.groups._SHORTEST_ID", 1)  # forty of sixteen
+    monkeypatch.setattr("chunkvol.formats.dicom.catalogue.groups._SHORTEST_ID", 1)  # forty of sixteen
     found = [group.id for group in find_groups(images)]
     assert len(set(found)) == 40
     length = len(found[0])

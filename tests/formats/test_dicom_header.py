@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError, InputError
-from chunkvol.formats.dicom import header as header_module
-from chunkvol.formats.dicom.header import FIELDS, Header, is_dicom, read_header
-from chunkvol.formats.dicom.walker import tag_name
+from chunkvol.formats.dicom.headers import header as header_module
+from chunkvol.formats.dicom.headers.header import FIELDS, Header, is_dicom, read_header
+from chunkvol.formats.dicom.headers.walker import tag_name
 from tests.support.series import oblique, write_series
 
 _PYDICOM = Path(pydicom.__file__).parent / "data"

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import chunkvol
 from chunkvol.errors import DamagedError, FormatError, GeometryError
-from chunkvol.formats.dicom import values
-from chunkvol.formats.dicom.header import read_header
-from chunkvol.formats.dicom.inflate import Inflater
-from chunkvol.formats.dicom.native import InflatedPixels
+from chunkvol.formats.dicom.headers import values
+from chunkvol.formats.dicom.headers.header import read_header
+from chunkvol.formats.dicom.headers.inflate import Inflater
+from chunkvol.formats.dicom.pixels.native import InflatedPixels
 from chunkvol.sources import Block
 from tests.support.elements import DEFLATED, parse
 from tests.support.series import oblique, write_series

@@ -28,8 +28,8 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError
-from chunkvol.formats.dicom.header import Header, Inflater, read_header
-from chunkvol.formats.dicom.multiframe import expand, is_mosaic
+from chunkvol.formats.dicom.headers.header import Header, Inflater, read_header
+from chunkvol.formats.dicom.multiframe.expand import expand, is_mosaic
 from tests.support.enhanced import Frame, Table, frames_of, write_dose, write_enhanced, write_nuclear
 from tests.support.series import oblique, write_series
 
@@ -198,7 +198,7 @@ def test_an_extended_table_is_used_where_frames_have_several_fragments(tmp_path:
 
 
 def test_the_basic_table_goes_on_where_its_32_bits_start_anew() -> None:
-    from chunkvol.formats.dicom.extents import _unwrapped
+    from chunkvol.formats.dicom.multiframe.extents import _unwrapped
 
     places = [0, 3 << 30, 5 << 30, 7 << 30, 9 << 30]
     raw = b"".join(struct.pack("<I", place % (1 << 32)) for place in places)

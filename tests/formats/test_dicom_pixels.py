@@ -26,13 +26,13 @@ from pydicom.uid import (
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError
 from chunkvol.formats.dicom import DicomPlanes
-from chunkvol.formats.dicom import native as native_pixels
-from chunkvol.formats.dicom.decoders import PYDICOM
-from chunkvol.formats.dicom.frames import decode_frame
-from chunkvol.formats.dicom.header import read_header
-from chunkvol.formats.dicom.layout import PixelLayout, layout_of, take_grey
-from chunkvol.formats.dicom.multiframe import expand
-from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder, syntax_of
+from chunkvol.formats.dicom.headers.header import read_header
+from chunkvol.formats.dicom.multiframe.expand import expand
+from chunkvol.formats.dicom.pixels import native as native_pixels
+from chunkvol.formats.dicom.pixels.decoders import PYDICOM
+from chunkvol.formats.dicom.pixels.frames import decode_frame
+from chunkvol.formats.dicom.pixels.layout import PixelLayout, layout_of, take_grey
+from chunkvol.formats.dicom.pixels.transfer import SYNTAXES, find_decoder, syntax_of
 from chunkvol.phantom.packbits import packed_rows, rle_frame
 from chunkvol.regions import whole
 from tests.support.series import oblique, write_plane
@@ -520,7 +520,7 @@ def test_compressed_rgb_of_equal_channels_is_grey(
     if fallback and code == LS:
         pytest.importorskip("jpeg_ls", reason="tool is missing: pyjpegls")
     if fallback:
-        monkeypatch.setattr("chunkvol.formats.dicom.planes.find_decoder", lambda uid, samples: PYDICOM)
+        monkeypatch.setattr("chunkvol.formats.dicom.pixels.planes.find_decoder", lambda uid, samples: PYDICOM)
     colour = grey_colour(dtype)
     path = write_colour(tmp_path / "a.dcm", colour, code, frames=[COLOUR_CODES[code](colour)])
     assert np.array_equal(everything(path)[0], colour[..., 0])

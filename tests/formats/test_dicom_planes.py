@@ -23,9 +23,10 @@ from pydicom.uid import (
 
 from chunkvol import system
 from chunkvol.errors import DamagedError, DecoderError, InputError
-from chunkvol.formats.dicom import DicomPlanes, decoders, open_dicom
-from chunkvol.formats.dicom import planes as dicom_planes
-from chunkvol.formats.dicom.layout import keep_stored_bits
+from chunkvol.formats.dicom import DicomPlanes, open_dicom
+from chunkvol.formats.dicom.pixels import decoders
+from chunkvol.formats.dicom.pixels import planes as dicom_planes
+from chunkvol.formats.dicom.pixels.layout import keep_stored_bits
 from chunkvol.regions import region_shape, whole
 from chunkvol.sources import Source
 from tests.support.series import oblique, write_series

@@ -21,8 +21,8 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import DamagedError, FormatError, InputError
-from chunkvol.formats.dicom.listing import find_volumes, listing, listing_text
-from chunkvol.formats.dicom.scan import is_dicom, read_folder
+from chunkvol.formats.dicom.catalogue.listing import find_volumes, listing, listing_text
+from chunkvol.formats.dicom.catalogue.scan import is_dicom, read_folder
 from tests.support.series import Edit, oblique, write_series
 
 SHAPE = (5, 4, 7)

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chunkvol.errors import GeometryError, InputError
-from chunkvol.formats.dicom.groups import find_groups
-from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.catalogue.groups import find_groups
+from chunkvol.formats.dicom.catalogue.scan import read_folder
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.scan import read_folder
-from chunkvol.formats.dicom.stack import Run, Stack, runs, stacked
+from chunkvol.formats.dicom.stacks.stack import Run, Stack, runs, stacked
 from tests.support.grids import ramp_values
 from tests.support.series import oblique
 from tests.support.stacks import COLUMNS, PIXEL_SPACING, ROWS, headers, ramp_planes, result_of

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from chunkvol.errors import GeometryError, InputError
-from chunkvol.formats.dicom.header import Header
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.stack import Stack, stacked
-from chunkvol.formats.dicom.unplaced import natural_key
+from chunkvol.formats.dicom.stacks.stack import Stack, stacked
+from chunkvol.formats.dicom.stacks.unplaced import natural_key
 from tests.support.stacks import COLUMNS, ROWS, headers, plain
 
 STATED = {"pixel_spacing": (0.03, 0.02), "spacing_between": 0.05, "slice_thickness": 0.07}

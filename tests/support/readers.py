@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 
 import chunkvol
-from chunkvol.formats.dicom.listing import find_volumes
+from chunkvol.formats.dicom.catalogue.listing import find_volumes
 from tests.support.truth import Result, Truth, Verdict, judge
 
 Read = Callable[[Path], list[Result]]

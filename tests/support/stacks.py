@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chunkvol.formats.dicom.header import EXPLICIT_LITTLE, Header
-from chunkvol.formats.dicom.stack import Stack
+from chunkvol.formats.dicom.headers.header import EXPLICIT_LITTLE, Header
+from chunkvol.formats.dicom.stacks.stack import Stack
 from chunkvol.ops.planes import PlaneBlend, PlaneShift
 from tests.support.grids import COEFFICIENTS
 from tests.support.series import oblique

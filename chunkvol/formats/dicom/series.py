@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import InputError
-from chunkvol.formats.dicom.acquisition import facts_of
-from chunkvol.formats.dicom.groups import Group, choose, find_groups
-from chunkvol.formats.dicom.header import Header
-from chunkvol.formats.dicom.layout import PixelLayout, layout_of
+from chunkvol.formats.dicom.catalogue.groups import Group, choose, find_groups
+from chunkvol.formats.dicom.catalogue.scan import read_folder
+from chunkvol.formats.dicom.headers.acquisition import facts_of
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.planes import DicomPlanes
-from chunkvol.formats.dicom.scan import read_folder
-from chunkvol.formats.dicom.stack import Stack, runs, stacked
-from chunkvol.formats.dicom.transfer import SYNTAXES, find_decoder
+from chunkvol.formats.dicom.pixels.layout import PixelLayout, layout_of
+from chunkvol.formats.dicom.pixels.planes import DicomPlanes
+from chunkvol.formats.dicom.pixels.transfer import SYNTAXES, find_decoder
+from chunkvol.formats.dicom.stacks.stack import Stack, runs, stacked
 from chunkvol.formats.dicom.voxels import Voxels, voxels_of
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata

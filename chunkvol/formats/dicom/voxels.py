@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from chunkvol.errors import FormatError, InputError
-from chunkvol.formats.dicom.header import Header
-from chunkvol.formats.dicom.layout import PixelLayout
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.planes import DicomPlanes
-from chunkvol.formats.dicom.stack import Stack
+from chunkvol.formats.dicom.pixels.layout import PixelLayout
+from chunkvol.formats.dicom.pixels.planes import DicomPlanes
+from chunkvol.formats.dicom.stacks.stack import Stack
 from chunkvol.kernels import split_offset
 from chunkvol.metadata import Rescale
 from chunkvol.ops.planes import BlendedPlanes, ShiftedPlanes

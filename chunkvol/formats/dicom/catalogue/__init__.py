@@ -1,0 +1,1 @@
+"""What a folder holds: its images, the volumes that they make, and their listing."""

@@ -1,0 +1,1 @@
+"""What a file says: its elements, read from the first kilobytes."""

@@ -1,0 +1,1 @@
+"""Files of many frames, taken apart into one header a frame."""

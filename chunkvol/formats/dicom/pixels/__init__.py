@@ -1,0 +1,1 @@
+"""What a file holds: how its pixels are stored, decoded and read."""

@@ -1,0 +1,1 @@
+"""From the images of one volume to a regular stack of planes, one decision a file."""
