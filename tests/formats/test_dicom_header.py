@@ -18,7 +18,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.dicom.headers import header as header_module
-from chunkvol.formats.dicom.headers.header import FIELDS, Header, is_dicom, read_header
+from chunkvol.formats.dicom.headers.fields import FIELDS
+from chunkvol.formats.dicom.headers.header import Header, is_dicom, read_header
 from chunkvol.formats.dicom.headers.walker import tag_name
 from tests.support.series import oblique, write_series
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from chunkvol.errors import FormatError, GeometryError
 from chunkvol.formats.dicom.headers import values
 from chunkvol.formats.dicom.headers.fallback import as_found
-from chunkvol.formats.dicom.headers.header import TAGS, Header, checked
+from chunkvol.formats.dicom.headers.fields import TAGS, checked
+from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.headers.walker import Found
 
 NUCLEAR_MEDICINE = "1.2.840.10008.5.1.4.1.1.20"
