@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_imports_point_down(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for other in imported(path) - {room}:
         assert FLOOR_OF[other] > FLOOR_OF[room], f"{room} imports {other}"
+
+
+DICOM_FLOORS = ("series", "voxels", "catalogue", "stacks", "multiframe", "pixels", "headers", "options")
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "formats" / "dicom").rglob("*.py")), ids=lambda p: p.stem)
+def test_imports_point_down_within_the_dicom_reader(path: Path) -> None:
+    room = path.relative_to(PACKAGE / "formats" / "dicom").parts[0].removesuffix(".py")
+    found = re.findall(r"^from chunkvol\.formats\.dicom\.(\w+)", path.read_text(), re.MULTILINE)
+    if room != "__init__":
+        for other in set(found) - {room}:
+            assert DICOM_FLOORS.index(other) > DICOM_FLOORS.index(room), f"{room} imports {other}"
 
 
 @pytest.mark.parametrize("path", rooms(), ids=lambda p: str(p.relative_to(PACKAGE)))
