@@ -19,10 +19,13 @@ from typing import Any, Literal
 
 from chunkvol.errors import DamagedError, InputError
 from chunkvol.formats.dicom.headers import values
+from chunkvol.formats.dicom.headers.fallback import Bounded
 from chunkvol.formats.dicom.headers.header import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE, Inflater
 from chunkvol.formats.dicom.headers.walker import Found, OddLayoutError, Walker, swapped
 
 _LONGEST = 256
+_MOST_READ = 256 << 20
+"""Bytes of a header: frames by the thousand have long ones."""
 _MOST_PARTS = 16
 _LONG_PART = 4
 """Letters of a name that are found within words; shorter names must be words of their own."""
@@ -258,9 +261,10 @@ def _read_with_pydicom(path: str) -> Texts:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            dataset = pydicom.dcmread(
-                path, stop_before_pixels=True, force=True, specific_tags=[*_TAGS, _DRUGS, _SHARED]
-            )
+            with open(path, "rb") as file:
+                tags = [*_TAGS, _DRUGS, _SHARED]
+                bounded = Bounded(file, _MOST_READ)
+                dataset = pydicom.dcmread(bounded, stop_before_pixels=True, force=True, specific_tags=tags)
             texts: Texts = {}
             for part in _parts(dataset):
                 for tag in _TAGS & set(part.keys()) - set(texts):
