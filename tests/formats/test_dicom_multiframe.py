@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError
+from chunkvol.formats.dicom import open_dicom
 from chunkvol.formats.dicom.headers.header import Header, Inflater, read_header
 from chunkvol.formats.dicom.multiframe.expand import expand, is_mosaic
 from tests.support.enhanced import Frame, Table, frames_of, write_dose, write_enhanced, write_nuclear
@@ -640,3 +641,16 @@ def _healthy(syntax: str, tmp_path_factory: pytest.TempPathFactory) -> bytes:
         write_enhanced(path, _frames(echo_time=2.0)[:3], transfer_syntax=syntax, table="none", fragments=2)
         _made[syntax] = path.read_bytes()
     return _made[syntax]
+
+
+@pytest.mark.parametrize("element", ["ImageType", "SOPClassUID"])
+def test_views_of_nuclear_medicine_are_not_taken_for_slices(tmp_path: Path, element: str) -> None:
+    def edit(dataset: Dataset) -> None:
+        if element == "ImageType":
+            dataset.ImageType = ["ORIGINAL", "PRIMARY", "TOMO", "EMISSION"]
+        else:
+            del dataset.SOPClassUID, dataset.ImageType
+
+    write_nuclear(tmp_path / "a.dcm", ARRAY, GEOMETRY, [1, 2, 3, 4, 5], edit)
+    with pytest.raises(GeometryError, match="does not say where each of its 5 frames lies, nor that they are slices"):
+        open_dicom(tmp_path)

@@ -34,7 +34,7 @@ _END = 60
 """Seconds after which it ends, even where nobody is left to end it."""
 _LARGEST = 64 << 20
 _CLI_EVERY, _CLI_PATIENCE = 50, 30.0
-_CODES = (0, 2, 3, 5)
+_CODES = (0, 2, 3, 5, 8)  # 8: info lists volumes beside a damaged file
 
 __all__ = ["ALLOWANCE", "Ran"]
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from chunkvol.errors import DamagedError, FormatError, GeometryError
-from chunkvol.formats.dicom.headers.header import Header
+from chunkvol.formats.dicom.headers.header import Header, read_header
 from chunkvol.formats.dicom.multiframe.expand import is_mosaic
+from chunkvol.formats.dicom.multiframe.functional import NUCLEAR_MEDICINE
 from chunkvol.formats.dicom.pixels.layout import layout_of
 from chunkvol.formats.dicom.pixels.transfer import syntax_of
 from chunkvol.formats.dicom.stacks.notes import Notes
@@ -58,6 +59,29 @@ def no_mosaic(images: Sequence[Header]) -> None:
                 f"{image.path} is a Siemens mosaic, many planes side by side in one image; "
                 "export single images or enhanced MR, or convert it with dcm2niix"
             )
+
+
+def frames_are_slices(images: Sequence[Header]) -> None:
+    """Frames without a place are taken as slices only where their file does not state a place for something else:
+    the frames of a nuclear medicine object may be views, phases or detectors."""
+    image = images[0]
+    if (image.frames or 1) == 1 or image.position is not None:
+        return
+    if image.sop_class == NUCLEAR_MEDICINE or _stated_place(image):
+        raise GeometryError(
+            f"{image.path} does not say where each of its {image.frames} frames lies, nor that they are slices "
+            f"(ImageType {_type_of(image)}); export them as a reconstruction, or as single images"
+        )
+
+
+def _stated_place(image: Header) -> bool:
+    """Whether the file as a whole states a position, which is then true of one frame at most."""
+    header = read_header(image.path)
+    return header is not None and header.position is not None
+
+
+def _type_of(image: Header) -> str:
+    return "\\".join(image.image_type) or "absent"
 
 
 def linear_values(images: Sequence[Header]) -> None:
@@ -201,5 +225,7 @@ def _all_same(
         good.add(here)
 
 
-PIXEL_CHECKS: tuple[Check, ...] = (whole_bytes, no_mosaic, one_size, one_pixel_format, linear_values, whole_pixels)
+PIXEL_CHECKS: tuple[Check, ...] = (
+    whole_bytes, no_mosaic, frames_are_slices, one_size, one_pixel_format, linear_values, whole_pixels,
+)  # fmt: skip  # in the order in which they are made
 """In the order in which they are made; each may rely on those before it."""
