@@ -25,6 +25,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGLSLossless,
     RLELossless,
+    SecondaryCaptureImageStorage,
 )
 
 from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError
@@ -649,7 +650,8 @@ def test_views_of_nuclear_medicine_are_not_taken_for_slices(tmp_path: Path, elem
         if element == "ImageType":
             dataset.ImageType = ["ORIGINAL", "PRIMARY", "TOMO", "EMISSION"]
         else:
-            del dataset.SOPClassUID, dataset.ImageType
+            dataset.SOPClassUID = SecondaryCaptureImageStorage
+            del dataset.ImageType
 
     write_nuclear(tmp_path / "a.dcm", ARRAY, GEOMETRY, [1, 2, 3, 4, 5], edit)
     with pytest.raises(GeometryError, match="does not say where each of its 5 frames lies, nor that they are slices"):

@@ -93,6 +93,9 @@ def layout_of(header: Header) -> PixelLayout:
     if header.pixel_tag != 0x7FE00010:
         dtype = _float_type(header)
         bits = 8 * dtype.itemsize
+        if header.bits_allocated != bits:  # PS3.3 C.7.6.24 and C.7.6.25
+            stated = "no BitsAllocated" if header.bits_allocated is None else f"BitsAllocated {header.bits_allocated}"
+            raise FormatError(f"{header.path} has {dtype.name} pixels and {stated}, expected {bits}; export it again")
         return PixelLayout(header.transfer_syntax, rows, columns, dtype, bits, bits - 1, header.photometric)
     dtype, bits, high = _bits(header)
     planar = (header.planar or 0) if samples == 3 else 0
