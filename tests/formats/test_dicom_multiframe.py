@@ -656,3 +656,12 @@ def test_views_of_nuclear_medicine_are_not_taken_for_slices(tmp_path: Path, elem
     write_nuclear(tmp_path / "a.dcm", ARRAY, GEOMETRY, [1, 2, 3, 4, 5], edit)
     with pytest.raises(GeometryError, match="does not say where each of its 5 frames lies, nor that they are slices"):
         open_dicom(tmp_path)
+
+
+def test_a_negative_number_of_frames_is_refused(tmp_path: Path) -> None:
+    def edit(_: int, dataset: Dataset) -> None:
+        dataset.NumberOfFrames = -1
+
+    write_series(tmp_path, ARRAY, GEOMETRY, edit=edit)
+    with pytest.raises(FormatError, match="has NumberOfFrames -1, expected 1 or more"):
+        open_dicom(tmp_path)

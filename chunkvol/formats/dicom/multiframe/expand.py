@@ -60,7 +60,9 @@ def expand(header: Header) -> tuple[Header, ...]:
     InputError
         When it cannot be read.
     """
-    frames = max(header.frames or 1, 1)
+    frames = header.frames or 1
+    if frames < 1:
+        raise FormatError(f"{header.path} has NumberOfFrames {frames}, expected 1 or more; export it again")
     if (frames == 1 and header.sop_class not in _GROUPED and header.sop_class != RT_DOSE) or not _is_read(header):
         return (header,)
     if frames > _MOST_FRAMES:
