@@ -18,7 +18,16 @@ from chunkvol.regions import Region, Shape, ceil_div, region_shape, shifted, vox
 Block = npt.NDArray[Any]
 """A block of voxels, axes (k, j, i)."""
 
-__all__ = ["ArraySource", "Block", "CroppedSource", "DerivedSource", "RawSource", "Source", "deliver"]
+__all__ = [
+    "ArraySource",
+    "Block",
+    "CroppedSource",
+    "DerivedSource",
+    "PointwiseSource",
+    "RawSource",
+    "Source",
+    "deliver",
+]
 
 
 class Source(ABC):
@@ -129,6 +138,26 @@ class DerivedSource(Source):
 
     def read_ahead(self) -> None:
         self.source.read_ahead()
+
+
+class PointwiseSource(DerivedSource):
+    """A source whose voxels are those of another one with other values: everything but the type is shared."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
+        return self.source.shape
+
+    @property
+    def grain(self) -> Shape:
+        return self.source.grain
+
+    @property
+    def prefers_deep(self) -> bool:
+        return self.source.prefers_deep
+
+    @property
+    def leftover(self) -> Shape:
+        return self.source.leftover
 
 
 def deliver(block: Block, out: Block | None) -> Block:

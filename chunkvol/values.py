@@ -13,7 +13,7 @@ from chunkvol.errors import DamagedError, InputError
 from chunkvol.kernels.tiles import SLACK, TILE, Buffer, largest_tile, tiles
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.regions import Region, Shape, region_shape, spans, voxels
-from chunkvol.sources import Block, DerivedSource, Source
+from chunkvol.sources import Block, PointwiseSource, Source
 
 _INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32", "int64")
 _TILE = 1 << 18
@@ -53,7 +53,7 @@ def _floating(scale: Rescale, low: int, high: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True)
-class RescaledSource(DerivedSource):
+class RescaledSource(PointwiseSource):
     """The real values of another source."""
 
     source: Source
@@ -62,23 +62,6 @@ class RescaledSource(DerivedSource):
     """Slope and intercept."""
     dtype: np.dtype[Any]
     """Type of the real values."""
-    shape: Shape = field(init=False)
-    """Voxels along (k, j, i)."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", self.source.shape)
-
-    @property
-    def grain(self) -> Shape:
-        return self.source.grain
-
-    @property
-    def prefers_deep(self) -> bool:
-        return self.source.prefers_deep
-
-    @property
-    def leftover(self) -> Shape:
-        return self.source.leftover
 
     def scratch(self, shape: Shape) -> int:
         stored = voxels(shape) * self.source.dtype.itemsize
@@ -115,7 +98,7 @@ class RescaledSource(DerivedSource):
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneRescaledSource(DerivedSource):
+class PlaneRescaledSource(PointwiseSource):
     """The real values of a source whose planes have slopes and intercepts of their own, in floating point.
 
     A value is `float64(stored) * slope + intercept`, each operation rounded, as in pydicom's `apply_modality_lut`
@@ -146,22 +129,6 @@ class PlaneRescaledSource(DerivedSource):
             )
         if self.dtype not in (np.float32, np.float64):
             raise InputError(f"real values of slopes that change from plane to plane are floats, not {self.dtype}")
-
-    @property
-    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
-        return self.source.shape
-
-    @property
-    def grain(self) -> Shape:
-        return self.source.grain
-
-    @property
-    def prefers_deep(self) -> bool:
-        return self.source.prefers_deep
-
-    @property
-    def leftover(self) -> Shape:
-        return self.source.leftover
 
     def _planes(self, shape: tuple[int, ...]) -> int:
         """Planes of stored values to hold at a time."""
@@ -197,7 +164,7 @@ class PlaneRescaledSource(DerivedSource):
 
 
 @dataclass(frozen=True)
-class InvertedSource(DerivedSource):
+class InvertedSource(PointwiseSource):
     """Stored integers turned over within their range: `low + high - stored`, so that what was dark is bright.
 
     This shows MONOCHROME1 (PS3.3 C.7.6.3.1.2: the minimum sample is displayed as white) the way of MONOCHROME2.
@@ -225,24 +192,8 @@ class InvertedSource(DerivedSource):
             raise InputError(f"the stored range {self.low} to {self.high} is no range of {self.dtype} voxels")
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
-        return self.source.shape
-
-    @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
         return self.source.dtype
-
-    @property
-    def grain(self) -> Shape:
-        return self.source.grain
-
-    @property
-    def prefers_deep(self) -> bool:
-        return self.source.prefers_deep
-
-    @property
-    def leftover(self) -> Shape:
-        return self.source.leftover
 
     def scratch(self, shape: Shape) -> int:
         return self.source.scratch(shape) + SLACK
