@@ -103,7 +103,7 @@ def check_decoder(series: Series) -> None:
     """Raise DecoderError now when the pixels are compressed in a way that nothing installed decodes."""
     syntax = series.layout.transfer_syntax
     if SYNTAXES[syntax].encapsulated:
-        find_decoder(syntax)
+        find_decoder(syntax, series.layout.samples)
 
 
 def series_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,7 @@ def _as_asked(planes: DicomPlanes, image: Header, options: ReadOptions) -> Voxel
             f"--invert turns MONOCHROME1 of integer type; {image.path} is {image.photometric or 'not labelled'} "
             f"of {planes.dtype.name}: leave it out"
         )
-    limits = np.iinfo(planes.dtype)
-    low, high = bounds or (int(limits.min), int(limits.max))
+    low, high = _ends(planes.dtype, bounds)
     turned = [low + high - value for value in padding[::-1]]
     source = InvertedSource(planes, low, high)
     return Voxels(source, Rescale(), bounds, problems, ("invert",), {"padding": turned})
@@ -118,10 +117,7 @@ def _with_slopes(voxels: Voxels, images: Sequence[Header], options: ReadOptions)
     unit, problems = _unit(images)
     if len(set(table)) == 1:
         slope, intercept = table[0]
-        return Voxels(
-            voxels.source, Rescale(slope, intercept, unit), voxels.stored_range,
-            (*voxels.problems, *problems), voxels.history, voxels.record,
-        )  # fmt: skip  # one argument a line says no more
+        return replace(voxels, rescale=Rescale(slope, intercept, unit), problems=(*voxels.problems, *problems))
     _check_stated(images)
     if options.invert:
         raise InputError(
@@ -202,7 +198,7 @@ def _completed(voxels: Voxels, stack: Stack, options: ReadOptions) -> Voxels:
     if padding and _mixes(stack):
         said = " to ".join(dict.fromkeys(map(str, padding)))
         problems = (*problems, f"padding ({said}) is interpolated as any value: voxels beside it are mixtures")
-    return Voxels(source, voxels.rescale, voxels.stored_range, problems, steps, voxels.record)
+    return replace(voxels, source=source, problems=problems, history=steps)
 
 
 def _mixes(stack: Stack) -> bool:

@@ -226,6 +226,12 @@ def _all_same(
 
 
 PIXEL_CHECKS: tuple[Check, ...] = (
-    whole_bytes, no_mosaic, frames_are_slices, one_size, one_pixel_format, linear_values, whole_pixels,
-)  # fmt: skip  # in the order in which they are made
+    whole_bytes,
+    no_mosaic,
+    frames_are_slices,
+    one_size,
+    one_pixel_format,
+    linear_values,
+    whole_pixels,
+)
 """In the order in which they are made; each may rely on those before it."""
