@@ -25,6 +25,9 @@ _IMAGE_STORAGE = tuple(_CLASS + tail for tail in ("1", "1.1", "1.2", "2", "2.1",
 _SPECTROSCOPY = _CLASS + "4.2"
 """Has Rows and Columns, but its data are no pixels."""
 
+_Named = tuple[str, tuple[int, int] | None]
+"""A path, and the identity of its file (device, number) where the folder tells it."""
+
 __all__ = ["Scan", "is_dicom", "read_folder"]
 
 
@@ -102,24 +105,25 @@ def is_dicom(path: str | os.PathLike[str]) -> bool:
     try:
         if not Path(path).is_dir():
             return headers.is_dicom(path)
-        return any(headers.is_dicom(name) for _, name in zip(range(_SNIFFED), _walk(os.fspath(path)), strict=False))
+        first = zip(range(_SNIFFED), _walk(os.fspath(path)), strict=False)
+        return any(headers.is_dicom(name) for _, (name, _identity) in first)
     except (OSError, InputError):
         return False
 
 
-def _paths(source: str) -> list[str]:
+def _paths(source: str) -> list[_Named]:
     """The files that a source stands for."""
     folder, name = os.path.split(source)
     if Path(source).is_dir() or not Path(source).exists():
         return list(_walk(source))
-    return list(_walk(folder or os.curdir)) if name.upper() == _DIRECTORY else [source]
+    return list(_walk(folder or os.curdir)) if name.upper() == _DIRECTORY else [(source, None)]
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Paths of all visible files below, sorted; a folder that links lead to twice is walked once."""
+def _walk(folder: str) -> Iterator[_Named]:
+    """All visible files below, sorted by their paths; a folder that links lead to twice is walked once."""
     seen: set[tuple[int, int]] = set()
 
-    def walk(here: str) -> Iterator[str]:
+    def walk(here: str) -> Iterator[_Named]:
         try:
             status = Path(here).stat()
             entries = sorted(os.scandir(here), key=lambda entry: entry.name)
@@ -134,16 +138,16 @@ def _walk(folder: str) -> Iterator[str]:
             if entry.is_dir():
                 yield from walk(entry.path)
             elif entry.is_file() or entry.is_symlink():  # a link that leads nowhere is told, not passed over
-                yield entry.path
+                yield entry.path, None if entry.is_symlink() else (status.st_dev, entry.inode())
 
     return walk(folder)
 
 
-def _examined(paths: Sequence[str], progress: Progress) -> Iterator[_File]:
+def _examined(paths: Sequence[_Named], progress: Progress) -> Iterator[_File]:
     batches = [paths[at : at + _BATCH] for at in range(0, len(paths), _BATCH)]
     with ThreadPoolExecutor(system.cpu_count() * 2, "headers") as pool:
         try:
-            for batch in pool.map(lambda names: [_examine_safely(name) for name in names], batches):
+            for batch in pool.map(lambda named: [_examine_safely(*one) for one in named], batches):
                 progress.advance(len(batch))
                 yield from batch
         except BaseException:
@@ -151,24 +155,26 @@ def _examined(paths: Sequence[str], progress: Progress) -> Iterator[_File]:
             raise
 
 
-def _examine_safely(path: str) -> _File:
+def _examine_safely(path: str, identity: tuple[int, int] | None) -> _File:
     try:
-        return _examine(path)
+        return _examine(path, identity)
     except (InputError, GeometryError) as error:
         return _File(path, error=error)
 
 
-def _examine(path: str) -> _File:
+def _examine(path: str, identity: tuple[int, int] | None) -> _File:
+    # A folder says whose names its files are; a call a file more would make threads wait for each other.
     try:
-        status = Path(path).stat()
+        if identity is None:
+            status = Path(path).stat()
+            identity = status.st_dev, status.st_ino
     except FileNotFoundError:
         if _named_like_dicom(path):
             raise InputError(f"{path} is a link that leads nowhere: fetch the file or take it away") from None
         return _File(path, reason="a link that leads nowhere")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    identity = status.st_dev, status.st_ino
-    if PurePath(path).name.upper() == _DIRECTORY:
+    if os.path.split(path)[1].upper() == _DIRECTORY:
         return _File(path, identity, reason="the list of a DICOM medium")
     header = read_header(path)
     reason = _reason_to_skip(path, header)
