@@ -58,6 +58,14 @@ def pread_into(fd: int, view: memoryview, offset: int) -> int:
     return done
 
 
+def pread(fd: int, length: int, offset: int) -> bytes:
+    """Bytes from `offset`; fewer only at the end of the file."""
+    if hasattr(os, "pread") and len(data := os.pread(fd, length, offset)) == length:
+        return data
+    buffer = bytearray(length)
+    return bytes(buffer[: pread_into(fd, memoryview(buffer), offset)])
+
+
 def _pread_once(fd: int, view: memoryview, offset: int) -> int:
     if hasattr(os, "preadv"):
         return os.preadv(fd, [view], offset)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from pydicom.uid import (
 )
 
 from chunkvol.errors import DamagedError, FormatError, InputError
+from chunkvol.formats.dicom.catalogue import scan
 from chunkvol.formats.dicom.catalogue.listing import find_volumes, listing, listing_text
 from chunkvol.formats.dicom.catalogue.scan import is_dicom, read_folder
+from chunkvol.formats.dicom.headers.header import Header, read_header
 from tests.support.series import Edit, oblique, write_series
 
 SHAPE = (5, 4, 7)
@@ -127,6 +131,26 @@ def test_every_frame_is_an_image(tmp_path: Path) -> None:
     images = read_folder(tmp_path).images
     assert [image.frame for image in images] == [0, 1, 2]
     assert len({image.offset for image in images}) == 3
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.003])
+def test_files_that_are_waited_for_are_read_together_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: float
+) -> None:
+    shape = (100, 2, 3)
+    write_series(tmp_path, np.zeros(shape, "uint16"), oblique(shape))
+    (tmp_path / "notes.txt").write_text("not an image")
+    alone = read_folder(tmp_path)
+    readers = set()
+
+    def slowly(path: str) -> Header | None:
+        time.sleep(wait)
+        readers.add(threading.current_thread())
+        return read_header(path)
+
+    monkeypatch.setattr(scan, "read_header", slowly)
+    assert read_folder(tmp_path) == alone
+    assert wait == 0 or len(readers) > 1
 
 
 def test_names_of_one_file_count_once(tmp_path: Path) -> None:

@@ -146,11 +146,13 @@ def _check_run(group: Group, options: ReadOptions, run: int | None) -> None:
 
 def _planes(images: Sequence[Header], identity: str) -> DicomPlanes:
     layout = layout_of(images[0])
-    folder = os.path.commonpath([os.path.split(image.path)[0] for image in images])
+    placed = [os.path.split(image.path) for image in images]
+    folder = os.path.commonpath({inner for inner, _ in placed})
+    below = {inner: "" if inner == folder else os.path.relpath(inner, folder) for inner, _ in placed}
     starts = [image.deflated_at for image in images if image.deflated_at is not None]
     return DicomPlanes(
         folder,
-        tuple(os.path.relpath(image.path, folder) for image in images),
+        tuple(os.path.join(below[inner], name) for inner, name in placed),  # noqa: PTH118  # as in DicomPlanes.path
         np.array([image.offset for image in images], np.int64),
         np.array([_pixel_bytes(image, layout) for image in images], np.int64),
         layout,

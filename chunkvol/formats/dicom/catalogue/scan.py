@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,6 +18,8 @@ from chunkvol.formats.dicom.multiframe.expand import expand
 from chunkvol.progress import Progress, Silent
 
 _BATCH = 32
+_TOGETHER = 8
+_WAITING = 2.0
 _SNIFFED = 32
 _DIRECTORY = "DICOMDIR"
 _CLASS = "1.2.840.10008.5.1.4.1.1."
@@ -144,15 +147,37 @@ def _walk(folder: str) -> Iterator[_Named]:
 
 
 def _examined(paths: Sequence[_Named], progress: Progress) -> Iterator[_File]:
+    """What the files are, in their order.
+
+    Threads pay where files are waited for, as on a network or a cold disk. Where they are at hand, threads would wait
+    for each other, so every few batches one is read alone to see which it is.
+    """
     batches = [paths[at : at + _BATCH] for at in range(0, len(paths), _BATCH)]
-    with ThreadPoolExecutor(system.cpu_count() * 2, "headers") as pool:
+    threads = system.cpu_count() * 2
+    at = 0
+    with ThreadPoolExecutor(threads, "headers") as pool:
         try:
-            for batch in pool.map(lambda named: [_examine_safely(*one) for one in named], batches):
-                progress.advance(len(batch))
-                yield from batch
+            while at < len(batches):
+                wall, busy = time.perf_counter(), time.thread_time()
+                yield from _told([_examine_batch(batches[at])], progress)
+                at += 1
+                if time.perf_counter() - wall > _WAITING * (time.thread_time() - busy):
+                    end = at + _TOGETHER * threads
+                    yield from _told(pool.map(_examine_batch, batches[at:end]), progress)
+                    at = end
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _told(batches: Iterable[list[_File]], progress: Progress) -> Iterator[_File]:
+    for batch in batches:
+        progress.advance(len(batch))
+        yield from batch
+
+
+def _examine_batch(named: Sequence[_Named]) -> list[_File]:
+    return [_examine_safely(*one) for one in named]
 
 
 def _examine_safely(path: str, identity: tuple[int, int] | None) -> _File:

@@ -14,9 +14,7 @@ __all__ = ["Inflater", "pread"]
 
 def pread(fd: int, position: int, length: int) -> bytes:
     """Bytes from a position; fewer where the file ends."""
-    data = bytearray(max(0, length))
-    got = system.pread_into(fd, memoryview(data), position)
-    return bytes(data) if got == length else bytes(data[:got])
+    return system.pread(fd, max(0, length), position)
 
 
 class Inflater:

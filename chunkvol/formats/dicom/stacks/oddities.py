@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,9 +45,10 @@ def _order(images: Sequence[Header]) -> list[str]:
     numbers = [image.instance_number for image in images]
     numbered = None not in numbers and len(set(numbers)) == len(numbers)
     odd = []
-    if numbered and not _runs(images, lambda image: image.instance_number):
+    if numbered and not _runs(numbers):
         odd.append("InstanceNumber")
-    if _counted(images) and not _runs(images, natural_key):
+    names = [natural_key(image) for image in images]
+    if _counted([parts for parts, *_ in names]) and not _runs(names):
         odd.append("file names")
     if not odd:
         return []
@@ -55,16 +56,14 @@ def _order(images: Sequence[Header]) -> list[str]:
     return [f"{' and '.join(odd)} {run} in another order than the positions: the positions are used"]
 
 
-def _runs(images: Sequence[Header], key: Callable[[Header], Any]) -> bool:
-    """Whether the key ascends all the way, or descends."""
-    keys = [key(image) for image in images]
+def _runs(keys: Sequence[Any]) -> bool:
+    """Whether the keys ascend all the way, or descend."""
     return all(a <= b for a, b in pairwise(keys)) or all(a >= b for a, b in pairwise(keys))
 
 
-def _counted(images: Sequence[Header]) -> bool:
+def _counted(names: Sequence[Sequence[tuple[int, int, str]]]) -> bool:
     """Whether file names count: UIDs, hashes and other names without an order are nothing to tell of."""
-    columns = zip(*(natural_key(image)[0] for image in images), strict=False)
-    first = next((parts for parts in columns if len(set(parts)) > 1), ())
+    first = next((parts for parts in zip(*names, strict=False) if len(set(parts)) > 1), ())
     return bool(first) and all(is_number == 1 and number < _LARGEST_COUNT for is_number, number, _ in first)
 
 

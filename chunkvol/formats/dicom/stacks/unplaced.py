@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,12 +35,21 @@ def in_order(images: Sequence[Header]) -> tuple[tuple[Header, ...], Notes]:
 
 def natural_key(image: Header) -> tuple[list[tuple[int, int, str]], str, int]:
     """Sorts paths as people count, 2 before 10, folder by folder, and the frames of one file by their number."""
-    parts = [
+    folder, name = os.path.split(image.path)
+    return [*_of_folder(folder), *_parts(name)], image.path, image.frame
+
+
+def _parts(path: str) -> list[tuple[int, int, str]]:
+    return [
         (1, int(text), "") if text.isdecimal() else (2 * (text not in "/\\"), 0, text)
-        for text in _PARTS.split(image.path)
+        for text in _PARTS.split(path)
         if text
     ]
-    return parts, image.path, image.frame
+
+
+@lru_cache(64)
+def _of_folder(folder: str) -> list[tuple[int, int, str]]:
+    return _parts(os.path.join(folder, ""))  # noqa: PTH118  # ends in a separator where there is a folder
 
 
 def _jumps(ordered: Sequence[Header]) -> tuple[str, ...]:
