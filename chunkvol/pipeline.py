@@ -11,7 +11,8 @@ from typing import Any
 from chunkvol import execute, memory, system
 from chunkvol.errors import InputError
 from chunkvol.execute import Job
-from chunkvol.formats import READ_OPTIONS, format_for_reading, format_for_writing
+from chunkvol.formats import READ_OPTIONS, Format, format_for_reading, format_for_writing
+from chunkvol.geometry import Geometry
 from chunkvol.memory import Plan
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
@@ -41,7 +42,7 @@ class Written:
 
 
 def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = None, **options: Any) -> Volume:
-    """A lazy volume from a DICOM series folder, an OME-Zarr 0.5 store or a NRRD file.
+    """A lazy volume from a file, a folder of slices or a store, in any format that `chunkvol formats` lists as read.
 
     Parameters
     ----------
@@ -68,6 +69,10 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     try:
         row = format_for_reading(source)
         _check_options(f"{source} is {row.name}", "reading option", options, row.read_options)
+        if options.get("geometry") is not None:
+            options["geometry"] = _template(options["geometry"])
+        if row.read is None:  # cannot be: such rows match nothing
+            raise InputError(f"{row.name} is not read")
         # Absolute, because the workers of a cluster may run in another folder.
         volume = row.read(source.absolute(), progress or Silent(), **options)
     except PermissionError as error:
@@ -81,10 +86,18 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     return volume if level == 0 else levels[level]
 
 
+def _template(given: Any) -> Geometry:
+    """The grid that a caller names: itself, a volume's, or that of a file."""
+    if isinstance(given, Geometry):
+        return given
+    return (given if isinstance(given, Volume) else open_volume(given)).geometry
+
+
 def plan_write(
     volume: Volume,
     target: PathLike,
     *,
+    format: str = "",
     budget: str | float | None = None,
     workers: int | None = None,
     scheduler: Any = "threads",
@@ -98,13 +111,15 @@ def plan_write(
         Nothing fits the budget; the message names the smallest that would.
     """
     _check_volume(volume)
-    return _with_notes(_prepare(volume, Path(target), budget, workers, scheduler, options).plan, volume)
+    row = format_for_writing(Path(target), format)
+    return _with_notes(_prepare(volume, Path(target), row, budget, workers, scheduler, options).plan, volume)
 
 
 def write_volume(
     volume: Volume,
     target: PathLike,
     *,
+    format: str = "",
     overwrite: bool = False,
     budget: str | float | None = None,
     workers: int | None = None,
@@ -119,7 +134,9 @@ def write_volume(
     volume
         Read lazily, in blocks.
     target
-        `.nrrd`, `.nhdr` (with `.raw` beside it) or `.ome.zarr`.
+        Its suffix says which format: `.nrrd`, `.ome.zarr`, `.nii.gz` ...; a folder without suffix is a DICOM series.
+    format
+        The key of a format, where the name does not tell: "tiff-slices", "png-slices", "imagej" ...
     overwrite
         Replace an existing output, at the very end.
     budget
@@ -137,10 +154,10 @@ def write_volume(
     _check_volume(volume)
     path = Path(target)
     check_target([path], overwrite=overwrite)
-    row = format_for_writing(path)
+    row = format_for_writing(path, format)
     check_replaceable(path, row.name, row.marker)
     volume.source.read_ahead()
-    job = _prepare(volume, path, budget, workers, scheduler, options)
+    job = _prepare(volume, path, row, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
     return _run(job, volume, path, scheduler, progress or Silent(), overwrite)
@@ -196,12 +213,12 @@ def _opened(source: PathLike | Volume, progress: Progress | None, reading: dict[
 def _prepare(
     volume: Volume,
     target: Path,
+    row: Format,
     budget: str | float | None,
     workers: int | None,
     scheduler: Any,
     options: dict[str, Any],
 ) -> Job:
-    row = format_for_writing(target)
     _check_options(f"{target.name} is {row.name}", "option", options, row.options)
     execute.preload(scheduler)
     volume.source.preload()

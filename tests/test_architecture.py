@@ -18,13 +18,15 @@ FLOORS = (
     ("summary",),
     ("pipeline",),
     ("formats", "phantom"),
+    ("flatfile", "planefiles"),
+    ("packing",),
     ("slabs", "ops", "output"),
     ("execute",),
     ("pyramid",),
     ("volume",),
-    ("values",),
+    ("values", "rawfiles"),
     ("sources",),
-    ("geometry", "kernels", "metadata", "memory"),
+    ("geometry", "kernels", "metadata", "memory", "segments"),
     ("regions", "progress", "errors", "system", "_version"),
 )
 """Top floor first; a room may import from the floors below it, and from inside itself."""

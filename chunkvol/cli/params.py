@@ -13,7 +13,7 @@ from chunkvol.memory import parse_bytes
 
 _LENGTHS = {"": 1.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1e3}
 
-__all__ = ["BYTES", "FACTORS", "LENGTHS", "SIZE", "parse_length"]
+__all__ = ["BYTES", "FACTORS", "LENGTHS", "POINT", "SIZE", "SLICES", "WINDOW", "parse_length"]
 
 
 def parse_length(text: str) -> float:
@@ -69,7 +69,57 @@ class _Bytes(click.ParamType):  # type: ignore[type-arg]  # as above
             self.fail(str(error), param, ctx)
 
 
+class _Point(click.ParamType):  # type: ignore[type-arg]  # as above
+    name = "X,Y,Z"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            x, y, z = (_signed_length(part) for part in value.split(","))
+        except ValueError as error:
+            self.fail(f"{value!r} is no point; write it as 1.5,-20,300 in mm (LPS): {error}", param, ctx)
+        return x, y, z
+
+
+class _Window(click.ParamType):  # type: ignore[type-arg]  # as above
+    name = "LO,HI|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or value == "auto":
+            return value
+        try:
+            low, high = (float(part) for part in value.split(","))
+        except ValueError:
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            self.fail(f"{value!r} is no window; write LO,HI with LO below HI, such as -1000,2000, or auto", param, ctx)
+        return low, high
+
+
+class _Slices(click.ParamType):  # type: ignore[type-arg]  # as above
+    name = "A:B[:STEP]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not re.fullmatch(r"\d*:\d*(:[1-9]\d*)?", value):
+            self.fail(f"{value!r} is no range; write A:B or A:B:STEP, such as 100:500 or ::2", param, ctx)
+        return slice(*(int(part) if part else None for part in value.split(":")))
+
+
+def _signed_length(text: str) -> float:
+    text = text.strip()
+    if re.fullmatch(r"[-+]?0*\.?0*\s*[a-zµ]*", text):
+        return 0.0
+    sign = -1.0 if text.startswith("-") else 1.0
+    return sign * parse_length(text.lstrip("+-"))
+
+
 FACTORS = _Triple("N|X,Y,Z", _factor)
 SIZE = _Triple("N|X,Y,Z", _count)
 LENGTHS = _Triple("LENGTH|X,Y,Z", parse_length)
 BYTES = _Bytes()
+POINT = _Point()
+SLICES = _Slices()
+WINDOW = _Window()

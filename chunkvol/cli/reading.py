@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from chunkvol.cli.params import LENGTHS
+from chunkvol.cli.params import LENGTHS, POINT, SLICES
 from chunkvol.formats.dicom.options import CHOICES
+from chunkvol.formats.stack.frames import FRAMES
 
 Verb = Callable[..., None]
 
-_OPTIONS: dict[str, Callable[[Any], Any]] = {
+_SERIES: dict[str, Callable[[Any], Any]] = {
     "series": click.option(
         "--series",
         metavar="ID",
@@ -33,11 +35,27 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--tilt", type=click.Choice(CHOICES["tilt"]), help="Tilted gantry: keep the sheared grid, or make it upright."
     ),
     "few": click.option("--few", is_flag=True, help="Accept one or two planes."),
-    "spacing": click.option("--spacing", type=LENGTHS, help="Of images that state none: 0.05, or 50um,50um,0.2 (mm)."),
     "float32": click.option("--float32", is_flag=True, help="Slopes that change by plane: float32 instead of float64."),
     "invert": click.option("--invert", is_flag=True, help="Turn MONOCHROME1, so that large values are bright."),
     "keep_phi": click.option("--keep-phi", is_flag=True, help="Keep the patient's name, id, birth date and sex."),
 }
+_PLACE: dict[str, Callable[[Any], Any]] = {
+    "spacing": click.option("--spacing", type=LENGTHS, help="Of what states none: 0.05, or 50um,50um,0.2 (mm)."),
+    "origin": click.option("--origin", type=POINT, help="Centre of the first voxel, LPS mm: 0,0,0."),
+    "orientation": click.option("--orientation", metavar="XYZ", help="Where x, y, z of the file grow: LPS, RAI ..."),
+    "geometry": click.option(
+        "--geometry", metavar="PATH", type=click.Path(path_type=Path), help="Take the grid of this scan."
+    ),
+    "frame": click.option("--frame", type=click.Choice(FRAMES), help="Of slices: as this module of Slicer has it."),
+    "pattern": click.option("--pattern", help="Which files of a folder are slices: 'rec_*.tif'."),
+    "slices": click.option("--slices", type=SLICES, help="Which slices, in the order of their names: 100:500, ::2."),
+    "reverse": click.option("--reverse", is_flag=True, help="The last slice is the first plane."),
+    "time": click.option("--time", type=click.IntRange(0), help="Of several times this one, from 0."),
+    "channel": click.option("--channel", type=click.IntRange(0), help="Of several channels this one, from 0."),
+    "segment": click.option("--segment", help="Of a segmentation this segment alone, by its name, number or id."),
+    "trust_paths": click.option("--trust-paths", is_flag=True, help="Follow headers to files outside their folder."),
+}
+_OPTIONS = _SERIES | _PLACE
 """By their names in Python, in the order of the help."""
 
 __all__ = ["ReadingCommand", "reading_options"]
@@ -68,8 +86,10 @@ class ReadingCommand(click.Command):
         options = [parameter for parameter in self.get_params(ctx) if not isinstance(parameter, click.Argument)]
         records = [(option.name, option.get_help_record(ctx)) for option in options]
         own = [record for name, record in records if record and name not in _OPTIONS]
-        reading = [record for name, record in records if record and name in _OPTIONS]
-        for title, rows in (("Options", own), ("Reading of DICOM series", reading)):
+        series = [record for name, record in records if record and name in _SERIES]
+        place = [record for name, record in records if record and name in _PLACE]
+        parts = (("Options", own), ("Reading of DICOM series", series), ("Reading of other formats", place))
+        for title, rows in parts:
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)

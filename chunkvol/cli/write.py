@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,19 @@ from typing import Any
 
 import click
 
-from chunkvol.cli.params import BYTES, FACTORS
+from chunkvol.cli.params import BYTES, FACTORS, WINDOW
 from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.execute import check_scheduler
-from chunkvol.formats import format_for_writing
+from chunkvol.flatfile import ENCODINGS
+from chunkvol.formats import FORMATS, format_for_writing
 from chunkvol.formats.ome_zarr.layout import CODECS
 from chunkvol.kernels import REDUCERS
 from chunkvol.memory import format_bytes
 from chunkvol.ops.downsample import downsample as downsampled
 from chunkvol.ops.downsample import fit_factors
+from chunkvol.ops.quantise import quantise
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_target
 from chunkvol.pipeline import Written, open_volume, plan_write, write_volume
@@ -72,25 +75,65 @@ def _run_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _source = click.argument("source", type=click.Path(path_type=Path))
+_format = click.option(
+    "--format",
+    type=click.Choice([row.key for row in FORMATS.values() if row.prepare is not None]),
+    help="Of the output, where its suffix does not tell.",
+)
 _codec = click.option("--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4).")
 _pyramid = click.option(
     "--method", type=click.Choice(PYRAMID_METHODS), help="Of OME-Zarr levels (default as in SOURCE, else mean)."
 )
-_encoding = click.option("--encoding", type=click.Choice(["raw", "gzip"]), help="Of NRRD data (default raw).")
+_making = (
+    _format,
+    click.option("--encoding", type=click.Choice(ENCODINGS), help="Of NRRD, MetaImage and TIFF data (default raw)."),
+    _codec,
+    click.option("--ngff-version", type=click.Choice(["0.4", "0.5", "0.6"]), help="Of OME-Zarr (default 0.5)."),
+    click.option("--nifti-version", type=click.Choice(["1", "2"]), help="Of NIfTI (default 1, 2 where it must be)."),
+    click.option("--slope", type=click.Choice(["volume", "per-slice"]), help="Of floats in DICOM (default volume)."),
+    click.option("--template", type=click.Path(path_type=Path), help="DICOM series whose patient and study to keep."),
+    click.option("--dtype", type=click.Choice(["uint8", "int8", "uint16", "int16"]), help="Integer type to write."),
+    click.option("--window", type=WINDOW, help="LO,HI: real values that become the ends of --dtype, or auto."),
+)
+"""Options that say what the output is like."""
+
+
+def _making_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of making; the verb receives those that were given as one dict, `making`."""
+
+    @functools.wraps(function)
+    def verb(*arguments: Any, **given: Any) -> None:
+        asked = {name: given.pop(name) for name in _MAKING_NAMES}
+        making = {name: value for name, value in asked.items() if value is not None}
+        function(*arguments, making=making, **given)
+
+    for option in reversed(_making):
+        option(verb)
+    return verb
+
+
+_MAKING_NAMES = (
+    "format", "encoding", "codec", "ngff_version", "nifti_version", "slope", "template", "dtype", "window",
+)  # fmt: skip  # one name a line would fill the screen
 
 
 def _write(run: _Run, make: Callable[[Progress], Volume], **options: Any) -> None:
     """Open, plan, and unless it is a dry run, write and report."""
     given = {name: value for name, value in options.items() if value is not None}
     settings: dict[str, Any] = {"budget": run.memory, "workers": run.workers, "scheduler": run.scheduler}
+    dtype, window = given.pop("dtype", None), given.pop("window", None)
+    if window is not None and dtype is None:
+        raise InputError("--window says which values become the ends of an integer type: give --dtype uint8 with it")
     # All that can be refused is, before the headers of a long series are read.
-    format_for_writing(run.output)
+    format_for_writing(run.output, given.get("format", ""))
     check_scheduler(run.scheduler)
     if not run.dry_run:
         check_target([run.output], overwrite=run.overwrite)
     progress = progress_for(run.quiet)
     try:
         volume = make(progress)
+        if dtype is not None:
+            volume = quantise(volume, dtype, window)
         for problem in volume.metadata.problems:
             progress.say(problem)
         if run.dry_run:
@@ -127,8 +170,7 @@ def _print_result(done: Written, problems: Sequence[str], run: _Run) -> None:
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
 @click.option("--method", type=click.Choice(list(REDUCERS)), default="mean", show_default=True)
 @click.option("--ignore-padding", is_flag=True, help="Leave the source's padding values out of means.")
-@_encoding
-@_codec
+@_making_options
 @reading_options
 @_run_options
 def downsample(
@@ -139,13 +181,11 @@ def downsample(
     fit: int | None,
     method: str,
     ignore_padding: bool,
-    encoding: str | None,
-    codec: str | None,
+    making: dict[str, Any],
 ) -> None:
     """Make SOURCE smaller by whole factors and write it with its origin, spacing and direction.
 
-    SOURCE is a folder of DICOM slices, an OME-Zarr 0.5 store or a NRRD file; the output's suffix is .nrrd, .nhdr or
-    .ome.zarr. Nothing of full size is stored in between.
+    SOURCE and output can be any format that `chunkvol formats` lists. Nothing of full size is stored in between.
 
     \b
     Examples:
@@ -164,7 +204,7 @@ def downsample(
         more = {"ignore": _padding(volume, source)} if ignore_padding else {}
         return downsampled(volume, factors, method=method, **more)
 
-    _write(run, make, encoding=encoding, codec=codec)
+    _write(run, make, **making)
 
 
 def _padding(volume: Volume, source: Path) -> Any:
@@ -179,11 +219,11 @@ def _padding(volume: Volume, source: Path) -> Any:
 @_source
 @_pyramid
 @click.option("--canonical", is_flag=True, help="Store in the order L, P, S where that needs no interpolation.")
-@_codec
+@_making_options
 @reading_options
 @_run_options
 def ingest(
-    run: _Run, source: Path, reading: dict[str, Any], method: str | None, canonical: bool, codec: str | None
+    run: _Run, source: Path, reading: dict[str, Any], method: str | None, canonical: bool, making: dict[str, Any]
 ) -> None:
     """Write SOURCE at full resolution, with all pyramid levels, in one pass.
 
@@ -199,14 +239,13 @@ def ingest(
         volume = open_volume(source, progress=progress, **reading)
         return in_canonical_order(volume) if canonical else volume
 
-    _write(run, make, method=method, codec=codec)
+    _write(run, make, method=method, **making)
 
 
 @click.command(cls=ReadingCommand)
 @_source
 @click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
-@_encoding
-@_codec
+@_making_options
 @_pyramid
 @reading_options
 @_run_options
@@ -215,8 +254,7 @@ def convert(
     source: Path,
     reading: dict[str, Any],
     level: int,
-    encoding: str | None,
-    codec: str | None,
+    making: dict[str, Any],
     method: str | None,
 ) -> None:
     """Write SOURCE at full size in the format of the output's suffix.
@@ -229,7 +267,6 @@ def convert(
     _write(
         run,
         lambda progress: open_volume(source, level=level, progress=progress, **reading),
-        encoding=encoding,
-        codec=codec,
         method=method,
+        **making,
     )

@@ -11,12 +11,28 @@ from chunkvol.errors import FormatError, InputError
 from chunkvol.execute import Job
 from chunkvol.formats.dicom import is_dicom, open_dicom
 from chunkvol.formats.dicom.options import ReadOptions
+from chunkvol.formats.dicom.segmentation import is_segmentation, open_segmentation
+from chunkvol.formats.dicom.writer import prepare_series
+from chunkvol.formats.metaimage import is_metaimage, open_metaimage, prepare_metaimage
+from chunkvol.formats.nifti import is_nifti, open_nifti, prepare_nifti
+from chunkvol.formats.npy import is_npy, open_npy, prepare_npy
 from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
 from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
+from chunkvol.formats.place import Place
+from chunkvol.formats.png import prepare_png_slices
+from chunkvol.formats.scanner import is_scanner_file, open_scanner_file
+from chunkvol.formats.seg_nrrd import is_seg_nrrd, open_seg_nrrd, prepare_seg_nrrd
+from chunkvol.formats.stack import is_image_file, is_stack, open_stack
+from chunkvol.formats.tiff import prepare_imagej, prepare_ome_tiff, prepare_tiff, prepare_tiff_slices
+from chunkvol.formats.traits import Traits
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
 
 __all__ = ["FORMATS", "READ_OPTIONS", "Format", "format_for_reading", "format_for_writing"]
+
+
+def _never(path: Path) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +41,17 @@ class Format:
 
     name: str
     """For people."""
+    key: str
+    """What is typed for it."""
     suffixes: tuple[str, ...]
-    """Ends of file names, with the dot; the first is the usual one. Empty for folders known by their content."""
-    matches: Callable[[Path], bool]
+    """Ends of file names, with the dot; the first is the usual one. Empty for folders."""
+    traits: Traits
+    """What it can keep."""
+    matches: Callable[[Path], bool] = _never
     """True when an existing path holds this format, judged by content, cheaply."""
-    read: Callable[..., Volume]
-    """A lazy volume of a path, with a `Progress` to tell and the reading options as keyword arguments."""
+    read: Callable[..., Volume] | None = None
+    """A lazy volume of a path, with a `Progress` to tell and the reading options as keyword arguments; None where
+    another row reads it, or nothing does."""
     prepare: Callable[..., Job] | None = None
     """Plans the writing of a volume; None where chunkvol only reads."""
     options: frozenset[str] = frozenset()
@@ -43,33 +64,169 @@ class Format:
     """Units a processor, where units wait for the disk: measured on slices that are not in the page cache."""
 
 
-def _read_store(path: Path, progress: Progress, *, keep_phi: bool = False) -> Volume:
-    return open_store(path, keep_phi=keep_phi)
+def _read_store(path: Path, progress: Progress, **options: Any) -> Volume:
+    return open_store(path, **options)
 
 
-def _read_nrrd(path: Path, progress: Progress) -> Volume:
-    return open_nrrd(path)
+def _read_nrrd(path: Path, progress: Progress, **options: Any) -> Volume:
+    return open_nrrd(path, **options)
 
 
 def _read_dicom(path: Path, progress: Progress, **options: Any) -> Volume:
     return Volume(*open_dicom(path, progress, ReadOptions(**options)))
 
 
+_STACK = Place.names() | {"pattern", "slices", "reverse", "frame"}
+_ITK = "ITK, Slicer, Fiji"
+
 FORMATS = {
     row.name: row
     for row in (
         Format(
             "OME-Zarr",
+            "ome-zarr",
             (".ome.zarr", ".zarr"),
+            Traits("full", True, "float64", "none", "kept beside the stored values", "SlicerOMEZarr, napari, Fiji"),
             is_store,
             _read_store,
             prepare_store,
-            frozenset({"method", "codec"}),
-            frozenset({"keep_phi"}),
+            frozenset({"method", "codec", "ngff_version"}),
+            Place.names() | {"keep_phi", "time", "channel"},
             marker="zarr.json",
         ),
-        Format("NRRD", (".nrrd", ".nhdr"), is_nrrd, _read_nrrd, prepare_nrrd, frozenset({"encoding"}), overlap=2),
-        Format("DICOM series", (), is_dicom, _read_dicom, read_options=ReadOptions.names()),
+        Format(
+            "Slicer segmentation",
+            "seg-nrrd",
+            (".seg.nrrd",),
+            Traits("full", True, "float64 text", "none", "labels", "Slicer"),
+            is_seg_nrrd,
+            open_seg_nrrd,
+            prepare_seg_nrrd,
+            frozenset({"encoding"}),
+            frozenset({"segment"}),
+            overlap=2,
+        ),
+        Format(
+            "NRRD",
+            "nrrd",
+            (".nrrd", ".nhdr"),
+            Traits("full", True, "float64 text", "none", "real values", "Slicer, ITK, Teem, Fiji"),
+            is_nrrd,
+            _read_nrrd,
+            prepare_nrrd,
+            frozenset({"encoding"}),
+            frozenset({"trust_paths"}),
+            overlap=2,
+        ),
+        Format(
+            "NIfTI",
+            "nifti",
+            (".nii", ".nii.gz"),
+            Traits("full", True, "float32", "32767 voxels an axis, NIfTI-2 beyond", "kept as scl_slope", _ITK),
+            is_nifti,
+            open_nifti,
+            prepare_nifti,
+            frozenset({"nifti_version"}),
+            frozenset({"time"}),
+            overlap=2,
+        ),
+        Format(
+            "MetaImage",
+            "metaimage",
+            (".mha", ".mhd"),
+            Traits("full", False, "float64 text", "none", "real values", _ITK),
+            is_metaimage,
+            open_metaimage,
+            prepare_metaimage,
+            frozenset({"encoding"}),
+            frozenset({"trust_paths"}),
+            overlap=2,
+        ),
+        Format(
+            "NumPy array",
+            "npy",
+            (".npy",),
+            Traits("sidecar", True, "float64", "none", "real values", "NumPy"),
+            is_npy,
+            open_npy,
+            prepare_npy,
+            read_options=Place.names(),
+            overlap=2,
+        ),
+        Format(
+            "DICOM segmentation",
+            "dicom-seg",
+            (),
+            Traits("full", False, "16 characters", "none", "labels", "Slicer, ITK"),
+            is_segmentation,
+            open_segmentation,
+            read_options=frozenset({"segment", "keep_phi"}),
+        ),
+        Format(
+            "DICOM series",
+            "dicom",
+            (),
+            Traits("full", True, "16 characters", "65535 voxels within a plane", "kept as RescaleSlope", "all viewers"),
+            is_dicom,
+            _read_dicom,
+            prepare_series,
+            frozenset({"slope", "template"}),
+            ReadOptions.names(),
+        ),
+        Format(
+            "scanner file",
+            "scanner",
+            (),
+            Traits("scaled axes", False, "decimal text", "none", "stored values", "the scanner's programs"),
+            is_scanner_file,
+            open_scanner_file,
+            read_options=_STACK | {"trust_paths"},
+        ),
+        Format(
+            "OME-TIFF",
+            "ome-tiff",
+            (".ome.tif", ".ome.tiff"),
+            Traits("sidecar", True, "float64", "none", "real values", "Fiji, napari, QuPath"),
+            prepare=prepare_ome_tiff,
+        ),
+        Format(
+            "ImageJ TIFF",
+            "imagej",
+            (),
+            Traits("sidecar", True, "float64", "4 GiB", "real values", "Fiji"),
+            prepare=prepare_imagej,
+        ),
+        Format(
+            "TIFF",
+            "tiff",
+            (".tif", ".tiff"),
+            Traits("sidecar", True, "float64", "none", "real values", "Fiji, Dragonfly, Avizo"),
+            is_image_file,
+            open_stack,
+            prepare_tiff,
+            read_options=_STACK,
+            overlap=2,
+        ),
+        Format(
+            "image slices",
+            "tiff-slices",
+            (),
+            Traits("sidecar", True, "float64", "none", "real values", "Fiji, Dragonfly, Avizo"),
+            is_stack,
+            open_stack,
+            prepare_tiff_slices,
+            frozenset({"encoding"}),
+            _STACK | {"trust_paths"},
+            marker="geometry.json",
+        ),
+        Format(
+            "PNG slices",
+            "png-slices",
+            (),
+            Traits("sidecar", True, "float64", "none", "real values of 8 or 16 bits", "any image viewer"),
+            prepare=prepare_png_slices,
+            marker="geometry.json",
+        ),
     )
 }
 
@@ -97,19 +254,31 @@ def format_for_reading(path: Path) -> Format:
             raise InputError(f"{path} is an empty folder; name the one that holds the slices")
         # The DICOM reader looks at every file and says best what it found.
         return FORMATS["DICOM series"]
-    raise FormatError(f"{path} is none of {', '.join(FORMATS)}; name a folder of slices, and unpack archives first")
+    known = ", ".join(row.name for row in FORMATS.values() if row.read is not None)
+    raise FormatError(f"{path} is none of {known}; name a folder of slices, and unpack archives first")
 
 
-def format_for_writing(target: Path) -> Format:
-    """The format that a name's suffix asks for.
+def format_for_writing(target: Path, key: str = "") -> Format:
+    """The format of that key, or else the one that a name's suffix asks for; a name without suffix is a DICOM folder.
 
     Raises
     ------
     InputError
-        No format is written with this suffix.
+        No format is written with this key or suffix.
     """
-    for row in FORMATS.values():
-        if row.prepare is not None and target.name.lower().endswith(row.suffixes):
-            return row
-    known = [suffix for row in FORMATS.values() if row.prepare is not None for suffix in row.suffixes]
-    raise InputError(f"{target.name} has no suffix that chunkvol writes; use one of {', '.join(known)}")
+    writers = [row for row in FORMATS.values() if row.prepare is not None]
+    if key:
+        for row in writers:
+            if row.key == key:
+                return row
+        raise InputError(f"no format {key!r} is written; choose one of {', '.join(row.key for row in writers)}")
+    name = target.name.lower()
+    found = [(len(suffix), row) for row in writers for suffix in row.suffixes if name.endswith(suffix)]
+    if found:
+        return max(found, key=lambda pair: pair[0])[1]
+    if not target.suffix:
+        return FORMATS["DICOM series"]
+    known = [suffix for row in writers for suffix in row.suffixes]
+    raise InputError(
+        f"{target.name} has no suffix that chunkvol writes; use one of {', '.join(known)}, or --format says what it is"
+    )

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
-from chunkvol.formats.nrrd import PackedSource, is_nrrd, open_nrrd
+from chunkvol.formats.nrrd import is_nrrd, open_nrrd
+from chunkvol.packing.packed import PackedSource
 from chunkvol.regions import Region
 from chunkvol.sources import RawSource
 

@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 
 from chunkvol import execute, output
 from chunkvol.errors import BudgetError, InputError
-from chunkvol.formats.nrrd import NrrdJob, deflate, open_nrrd, prepare_nrrd
-from chunkvol.formats.nrrd.crc import crc32_combine
+from chunkvol.flatfile import FlatJob
+from chunkvol.formats.nrrd import open_nrrd, prepare_nrrd
 from chunkvol.geometry import Geometry
 from chunkvol.memory import MIB
 from chunkvol.metadata import Metadata, Rescale
+from chunkvol.packing import deflate
+from chunkvol.packing.checksums import crc32_combine
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
 from tests.support.grids import minus_grid, noise_volume, oblique_grid, ramp_values, ramp_volume
@@ -31,7 +33,7 @@ KINDS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64
 SHAPE = (7, 5, 3)
 
 
-def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> NrrdJob:
+def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> FlatJob:
     job = prepare_nrrd(volume, target, workers=workers, budget=budget, baseline=0, action="write", **options)
     with (
         execute.connected("threads", workers) as runner,
@@ -135,7 +137,7 @@ def chunked(array: Any, **chunks: Any) -> Any:
     return make(array, **chunks)
 
 
-def bytes_of(job: NrrdJob, folder: Path) -> bytes:
+def bytes_of(job: FlatJob, folder: Path) -> bytes:
     return b"".join((folder / name).read_bytes() for name in job.names)
 
 

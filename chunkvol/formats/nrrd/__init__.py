@@ -1,15 +1,12 @@
 """NRRD, attached and detached, read and written in bounded memory."""
 
 from chunkvol.formats.nrrd.header import NrrdHeader, header_from_geometry, parse_header
-from chunkvol.formats.nrrd.packed import PackedSource
 from chunkvol.formats.nrrd.reader import is_nrrd, open_nrrd
 from chunkvol.formats.nrrd.space import geometry_from_header
-from chunkvol.formats.nrrd.writer import NrrdJob, nrrd_names, prepare_nrrd
+from chunkvol.formats.nrrd.writer import nrrd_names, prepare_nrrd
 
 __all__ = [
     "NrrdHeader",
-    "NrrdJob",
-    "PackedSource",
     "geometry_from_header",
     "header_from_geometry",
     "is_nrrd",

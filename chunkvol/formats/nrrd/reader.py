@@ -11,8 +11,8 @@ import numpy as np
 
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.nrrd.header import NrrdHeader, metadata_from_header, parse_header
-from chunkvol.formats.nrrd.packed import PACKINGS, PackedSource
 from chunkvol.formats.nrrd.space import geometry_from_header
+from chunkvol.packing.packed import PACKINGS, PackedSource
 from chunkvol.regions import voxels
 from chunkvol.sources import ArraySource, Block, RawSource, Source
 from chunkvol.volume import Volume

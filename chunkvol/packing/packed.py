@@ -1,4 +1,4 @@
-"""Voxels behind gzip or bzip2: inflated once to a raw file, or streamed from the start for a single region."""
+"""Voxels behind gzip, zlib or bzip2: inflated once to a raw file, or streamed from the start for a single region."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class _Packing:
 
 PACKINGS = {
     "gzip": _Packing(b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31), 1040),
+    "zlib": _Packing(b"\x78", lambda: zlib.decompressobj(wbits=15), 1040),
     "bzip2": _Packing(b"BZh", bz2.BZ2Decompressor, 1 << 21),
 }
 """One row for each compressed encoding."""

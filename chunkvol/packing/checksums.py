@@ -7,8 +7,9 @@ from functools import lru_cache
 _POLYNOMIAL = 0xEDB88320
 """CRC-32 of gzip (RFC 1952, 8), bits reversed: the highest bit is the coefficient of x^0."""
 _ONE = 1 << 31
+_ADLER = 65521
 
-__all__ = ["crc32_combine"]
+__all__ = ["adler32_combine", "crc32_combine"]
 
 
 def crc32_combine(first: int, second: int, length: int) -> int:
@@ -41,3 +42,13 @@ def _power(exponent: int) -> int:
         square = _product(square, square)
         exponent >>= 1
     return out
+
+
+def adler32_combine(first: int, second: int, length: int) -> int:
+    """The Adler-32 of a + b, from that of a, that of b, and the length of b (RFC 1950, 8.2).
+
+    Its lower half is 1 + the sum of the bytes, its upper half the sum of all such sums on the way.
+    """
+    low, high = first & 0xFFFF, first >> 16
+    low_b, high_b = second & 0xFFFF, second >> 16
+    return (high + high_b + length * (low - 1)) % _ADLER << 16 | (low + low_b - 1) % _ADLER

@@ -1,0 +1,1 @@
+"""Compressed streams of voxels: made by many workers as one member, and read from their start."""
