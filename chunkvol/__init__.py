@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
     from chunkvol.ops.downsample import downsample
+    from chunkvol.ops.quantise import quantise
     from chunkvol.ops.reorient import canonical
     from chunkvol.phantom import write_phantom
     from chunkvol.pipeline import Written, ingest, open_volume, plan_write, write_volume
@@ -33,6 +34,7 @@ _HOMES = {
     "ingest": "pipeline",
     "open_volume": "pipeline",
     "plan_write": "pipeline",
+    "quantise": "ops.quantise",
     "write_phantom": "phantom",
     "write_volume": "pipeline",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "ingest",
     "open_volume",
     "plan_write",
+    "quantise",
     "write_phantom",
     "write_volume",
 ]

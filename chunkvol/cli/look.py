@@ -1,4 +1,4 @@
-"""The verb that only looks: info."""
+"""The verbs that only look: info, formats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import GeometryError, InputError, PartialError
-from chunkvol.formats import format_for_reading
+from chunkvol.formats import format_for_reading, format_rows, formats_table
 from chunkvol.formats.dicom.catalogue.listing import find_volumes, listing, listing_text
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.series import check_decoder, chosen_series
@@ -22,7 +22,7 @@ from chunkvol.volume import Volume
 
 _DICOM = "DICOM series"
 
-__all__ = ["info"]
+__all__ = ["formats", "info"]
 
 
 @click.command(cls=ReadingCommand)
@@ -50,6 +50,19 @@ def info(source: Path, as_json: bool, quiet: bool, reading: dict[str, Any]) -> N
     if damaged := facts.get("damaged"):
         more = f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         raise PartialError(f"not all files could be read: {damaged[0]}{more}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def formats(as_json: bool) -> None:
+    """List the formats that are read and written, and what each can keep of a volume.
+
+    \b
+    Examples:
+      chunkvol formats
+      chunkvol formats --json
+    """
+    click.echo(json.dumps(format_rows()) if as_json else formats_table())
 
 
 def _facts(source: Path, progress: Progress, reading: dict[str, Any]) -> dict[str, Any]:

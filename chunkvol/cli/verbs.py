@@ -12,6 +12,7 @@ VERBS = {
     "ingest": ("write", "Put a scan with all pyramid levels into an OME-Zarr store."),
     "convert": ("write", "Write the same voxels in another format."),
     "info": ("look", "Say what a scan is, where it lies, and what it would cost to load."),
+    "formats": ("look", "List the formats, and what each can keep."),
     "phantom": ("make", "Make a realistic DICOM series with beads at known places."),
     "completion": ("shell", "Print the line that turns on shell completion."),
 }

@@ -23,7 +23,7 @@ from chunkvol.kernels import REDUCERS
 from chunkvol.memory import format_bytes
 from chunkvol.ops.downsample import downsample as downsampled
 from chunkvol.ops.downsample import fit_factors
-from chunkvol.ops.quantise import quantise
+from chunkvol.ops.quantise import QUANTISED, quantise
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_target
 from chunkvol.pipeline import Written, open_volume, plan_write, write_volume
@@ -92,7 +92,7 @@ _making = (
     click.option("--nifti-version", type=click.Choice(["1", "2"]), help="Of NIfTI (default 1, 2 where it must be)."),
     click.option("--slope", type=click.Choice(["volume", "per-slice"]), help="Of floats in DICOM (default volume)."),
     click.option("--template", type=click.Path(path_type=Path), help="DICOM series whose patient and study to keep."),
-    click.option("--dtype", type=click.Choice(["uint8", "int8", "uint16", "int16"]), help="Integer type to write."),
+    click.option("--dtype", type=click.Choice(QUANTISED), help="Type to write."),
     click.option("--window", type=WINDOW, help="LO,HI: real values that become the ends of --dtype, or auto."),
 )
 """Options that say what the output is like."""

@@ -28,7 +28,15 @@ from chunkvol.formats.traits import Traits
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
 
-__all__ = ["FORMATS", "READ_OPTIONS", "Format", "format_for_reading", "format_for_writing"]
+__all__ = [
+    "FORMATS",
+    "READ_OPTIONS",
+    "Format",
+    "format_for_reading",
+    "format_for_writing",
+    "format_rows",
+    "formats_table",
+]
 
 
 def _never(path: Path) -> bool:
@@ -282,3 +290,32 @@ def format_for_writing(target: Path, key: str = "") -> Format:
     raise InputError(
         f"{target.name} has no suffix that chunkvol writes; use one of {', '.join(known)}, or --format says what it is"
     )
+
+
+def format_rows() -> list[dict[str, str]]:
+    """The table of formats for people, a column a key."""
+    return [
+        {
+            "format": row.name,
+            "--format": row.key,
+            "suffixes": " ".join(row.suffixes) or "a folder or by content",
+            "read": "yes" if row.read is not None else "",
+            "write": "yes" if row.prepare is not None else "",
+            "place": row.traits.affine,
+            "shear": "yes" if row.traits.shear else "",
+            "precision": row.traits.precision,
+            "largest": row.traits.limit,
+            "slope and intercept": row.traits.values,
+            "who reads it": row.traits.readers,
+        }
+        for row in FORMATS.values()
+    ]
+
+
+def formats_table() -> str:
+    """The same as a table in Markdown, columns aligned."""
+    rows = format_rows()
+    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["| " + " | ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)) + " |" for line in lines]
+    return "\n".join([text[0], "| " + " | ".join("-" * n for n in widths) + " |", *text[1:]])
