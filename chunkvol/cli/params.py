@@ -110,7 +110,8 @@ class _Slices(click.ParamType):  # type: ignore[type-arg]  # as above
 
 def _signed_length(text: str) -> float:
     text = text.strip()
-    if re.fullmatch(r"[-+]?0*\.?0*\s*[a-zµ]*", text):
+    zero = re.fullmatch(r"[-+]?(0+\.?0*|\.0+)\s*([a-zµ]*)", text)
+    if zero and zero[2] in _LENGTHS:
         return 0.0
     sign = -1.0 if text.startswith("-") else 1.0
     return sign * parse_length(text.lstrip("+-"))

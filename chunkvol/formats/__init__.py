@@ -284,7 +284,7 @@ def format_for_writing(target: Path, key: str = "") -> Format:
     found = [(len(suffix), row) for row in writers for suffix in row.suffixes if name.endswith(suffix)]
     if found:
         return max(found, key=lambda pair: pair[0])[1]
-    if not target.suffix:
+    if not target.suffix and not name.startswith("."):
         return FORMATS["DICOM series"]
     known = [suffix for row in writers for suffix in row.suffixes]
     raise InputError(

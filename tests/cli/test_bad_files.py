@@ -202,7 +202,7 @@ def test_a_file_of_another_kind_is_refused(content: str, command: Command, tmp_p
     path = tmp_path / "letter.txt"
     path.write_text(content)
     with untouched(tmp_path):
-        command("info", path).refused(2, "letter.txt is none of OME-Zarr, NRRD, DICOM series")
+        command("info", path).refused(2, "letter.txt is none of OME-Zarr, Slicer segmentation, NRRD")
         command("convert", path, "-o", "o.nrrd").refused(2, "letter.txt is none of")
 
 

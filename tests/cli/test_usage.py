@@ -57,13 +57,13 @@ def test_a_wrong_option_is_refused(name: str, command: Command, series: Path, wo
         command("downsample", series, *options.split(), "-o", "o.nrrd", "-q").refused(2, match)
 
 
-@pytest.mark.parametrize("output", ["o.txt", "o", "o.nii.gz", ".zar"])
+@pytest.mark.parametrize("output", ["o.txt", "o.zar", ".zar"])
 def test_an_unknown_suffix_is_refused_with_those_that_are_written(
     output: str, command: Command, series: Path, workplace: Path
 ) -> None:
     with untouched(workplace):
         for more in ((), ("--dry-run",)):
-            known = "has no suffix that chunkvol writes; use one of .ome.zarr, .zarr, .nrrd, .nhdr"
+            known = "has no suffix that chunkvol writes; use one of .ome.zarr, .zarr, .seg.nrrd, .nrrd"
             command("downsample", series, "--factor", 2, "-o", output, *more).refused(2, known)
 
 
