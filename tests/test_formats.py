@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chunkvol
-from chunkvol import Geometry, Volume
+from chunkvol import Volume
 from chunkvol.errors import ChunkvolError
 from chunkvol.formats import FORMATS, Format, format_for_reading, format_for_writing
 from chunkvol.formats.traits import is_sheared
@@ -35,10 +35,6 @@ def written(volume: Volume, row: Format, folder: Path, **options: Any) -> Path:
     return target
 
 
-def sheared(shape: tuple[int, int, int]) -> Geometry:
-    return Geometry.from_steps(shape, (1, 2, 3), [[0.0, 0.5, 2.0], [0.0, 0.7, 0.0], [0.4, 0.0, 0.0]])
-
-
 def at_their_places(found: Volume, original: Volume, off: float) -> np.ndarray:
     """The values of `found` at the places of the original's voxels; each voxel must have one."""
     places = original.geometry.index_to_world(np.indices(original.shape).reshape(3, -1).T)
@@ -56,6 +52,8 @@ def at_their_places(found: Volume, original: Volume, off: float) -> np.ndarray:
 @pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)
 def test_each_voxel_keeps_its_place_and_value(tmp_path: Path, row: Format, name: str) -> None:
     volume = noise_volume(GRIDS[name](SHAPE), KINDS.get(row.key, "int16"))
+    if is_sheared(volume.geometry) and not row.traits.shear:
+        pytest.skip("refused, as another test shows")
     if row.key == "seg-nrrd":
         volume = Volume(volume.read() % 5, volume.geometry)
     found = chunkvol.open_volume(written(volume, row, tmp_path))
@@ -76,7 +74,7 @@ def test_real_values_survive_a_slope(tmp_path: Path, row: Format) -> None:
 
 @pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)
 def test_a_sheared_grid_is_kept_or_refused(tmp_path: Path, row: Format) -> None:
-    volume = noise_volume(sheared(SHAPE), KINDS.get(row.key, "int16"))
+    volume = noise_volume(GRIDS["sheared"](SHAPE), KINDS.get(row.key, "int16"))
     assert is_sheared(volume.geometry)
     if row.traits.shear:
         found = chunkvol.open_volume(written(volume, row, tmp_path))
