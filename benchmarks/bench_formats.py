@@ -1,4 +1,4 @@
-"""What do other formats cost: a TIFF stack halved beside the DICOM path, gzip beside ITK, and the peak of each writer?"""
+"""What do other formats cost: a TIFF stack beside the DICOM path, gzip beside ITK, and the peak of each writer?"""
 
 from __future__ import annotations
 

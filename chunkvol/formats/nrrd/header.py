@@ -61,7 +61,15 @@ _DTYPES = {alias: name for name, aliases in _TYPES.items() for alias in aliases}
 _ALIASES = {"centerings": "centers"}
 _SPATIAL = ("domain", "space", "none", "???", "0")
 
-__all__ = ["ENCODINGS", "NrrdHeader", "check_type", "header_from_geometry", "metadata_from_header", "parse_header"]
+__all__ = [
+    "ENCODINGS",
+    "NrrdHeader",
+    "check_type",
+    "header_from_geometry",
+    "metadata_from_header",
+    "parse_header",
+    "read_fields",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,11 @@ def parse_header(path: Path) -> NrrdHeader:
     FormatError
         It is not NRRD, is not a 3D volume of numbers, or is in a form that is not read; the message says which.
     """
+    return NrrdHeader(path, *read_fields(path))
+
+
+def read_fields(path: Path) -> tuple[dict[str, str], dict[str, str], bytes]:
+    """Fields, key/value pairs and all bytes of a header, as they stand there; see `NrrdHeader` and `parse_header`."""
     with open(path, "rb") as file:
         lines = _header_lines(file, path)
     fields: dict[str, str] = {}
@@ -134,7 +147,7 @@ def parse_header(path: Path) -> NrrdHeader:
         line = _text(raw).rstrip("\r\n")
         if line and not line.startswith("#"):
             _add_line(line, fields, keys, f"{path}, line {number}")
-    return NrrdHeader(path, fields, keys, b"".join(lines))
+    return fields, keys, b"".join(lines)
 
 
 def _header_lines(file: IO[bytes], path: Path) -> list[bytes]:
