@@ -26,8 +26,8 @@ FLOORS = (
     ("volume",),
     ("values", "rawfiles"),
     ("sources",),
-    ("geometry", "kernels", "metadata", "memory", "segments"),
-    ("regions", "progress", "errors", "system", "_version"),
+    ("geometry", "kernels", "metadata", "memory", "segments", "headerpass"),
+    ("regions", "progress", "errors", "system", "names", "_version"),
 )
 """Top floor first; a room may import from the floors below it, and from inside itself."""
 

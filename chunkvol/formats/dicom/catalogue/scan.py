@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from chunkvol import system
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.dicom.catalogue.facts import DERIVED_OBJECTS
 from chunkvol.formats.dicom.headers import header as headers
 from chunkvol.formats.dicom.headers.header import Header, read_header
 from chunkvol.formats.dicom.multiframe.expand import expand
+from chunkvol.headerpass import examined
 from chunkvol.progress import Progress, Silent
 
-_BATCH = 32
-_TOGETHER = 8
-_WAITING = 2.0
 _SNIFFED = 32
 _DIRECTORY = "DICOMDIR"
 _CLASS = "1.2.840.10008.5.1.4.1.1."
@@ -82,7 +77,7 @@ def read_folder(source: str | os.PathLike[str], progress: Progress | None = None
     skipped: dict[str, list[str]] = {}
     seen: set[tuple[int, int]] = set()
     damaged: list[InputError | GeometryError] = []
-    for file in _examined(paths, progress):
+    for file in examined(paths, _examine_batch, progress):
         if file.error is not None and not go_on:
             raise file.error
         if file.identity is not None and file.identity in seen:
@@ -144,36 +139,6 @@ def _walk(folder: str) -> Iterator[_Named]:
                 yield entry.path, None if entry.is_symlink() else (status.st_dev, entry.inode())
 
     return walk(folder)
-
-
-def _examined(paths: Sequence[_Named], progress: Progress) -> Iterator[_File]:
-    """What the files are, in their order.
-
-    Threads pay where files are waited for, as on a network or a cold disk. Where they are at hand, threads would wait
-    for each other, so every few batches one is read alone to see which it is.
-    """
-    batches = [paths[at : at + _BATCH] for at in range(0, len(paths), _BATCH)]
-    threads = system.cpu_count() * 2
-    at = 0
-    with ThreadPoolExecutor(threads, "headers") as pool:
-        try:
-            while at < len(batches):
-                wall, busy = time.perf_counter(), time.thread_time()
-                yield from _told([_examine_batch(batches[at])], progress)
-                at += 1
-                if time.perf_counter() - wall > _WAITING * (time.thread_time() - busy):
-                    end = at + _TOGETHER * threads
-                    yield from _told(pool.map(_examine_batch, batches[at:end]), progress)
-                    at = end
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _told(batches: Iterable[list[_File]], progress: Progress) -> Iterator[_File]:
-    for batch in batches:
-        progress.advance(len(batch))
-        yield from batch
 
 
 def _examine_batch(named: Sequence[_Named]) -> list[_File]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,8 +16,7 @@ from chunkvol.formats.dicom.stacks.notes import Notes
 from chunkvol.formats.dicom.stacks.places import axes_of
 from chunkvol.formats.dicom.stacks.stated import between_planes, in_plane
 from chunkvol.geometry import Geometry
-
-_PARTS = re.compile(r"(\d+|[/\\])")
+from chunkvol.names import natural_parts
 
 __all__ = ["assumed_grid", "in_order", "natural_key"]
 
@@ -36,20 +34,12 @@ def in_order(images: Sequence[Header]) -> tuple[tuple[Header, ...], Notes]:
 def natural_key(image: Header) -> tuple[list[tuple[int, int, str]], str, int]:
     """Sorts paths as people count, 2 before 10, folder by folder, and the frames of one file by their number."""
     folder, name = os.path.split(image.path)
-    return [*_of_folder(folder), *_parts(name)], image.path, image.frame
-
-
-def _parts(path: str) -> list[tuple[int, int, str]]:
-    return [
-        (1, int(text), "") if text.isdecimal() else (2 * (text not in "/\\"), 0, text)
-        for text in _PARTS.split(path)
-        if text
-    ]
+    return [*_of_folder(folder), *natural_parts(name)], image.path, image.frame
 
 
 @lru_cache(64)
 def _of_folder(folder: str) -> list[tuple[int, int, str]]:
-    return _parts(os.path.join(folder, ""))  # noqa: PTH118  # ends in a separator where there is a folder
+    return natural_parts(os.path.join(folder, ""))  # noqa: PTH118  # ends in a separator where there is a folder
 
 
 def _jumps(ordered: Sequence[Header]) -> tuple[str, ...]:
