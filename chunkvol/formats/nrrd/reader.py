@@ -22,7 +22,7 @@ _LONGEST_LINE = 1 << 20
 _MOST_TEXT = 16 << 20
 """Bytes of an ascii file, which is read at once."""
 
-__all__ = ["is_nrrd", "open_nrrd"]
+__all__ = ["is_nrrd", "open_nrrd", "volume_of"]
 
 
 def is_nrrd(path: Path) -> bool:
@@ -45,11 +45,15 @@ def open_nrrd(path: Path) -> Volume:
     DamagedError
         There are fewer voxels than the header promises.
     """
-    header = parse_header(path)
+    return volume_of(parse_header(path))
+
+
+def volume_of(header: NrrdHeader) -> Volume:
+    """The volume of a header; see `open_nrrd`."""
     try:
         placing = geometry_from_header(header.fields, header.shape)
     except GeometryError as error:
-        raise GeometryError(f"{path}: {error}") from error
+        raise GeometryError(f"{header.path}: {error}") from error
     data = _data_path(header)
     start = _data_start(header, data)
     source, noted = _source(header, data, start, _fingerprint(header, data))
