@@ -1,0 +1,121 @@
+"""Writing a .seg.nrrd file that Slicer loads as a segmentation."""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+
+from chunkvol.errors import DamagedError, InputError
+from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat
+from chunkvol.formats.nrrd.header import header_from_geometry
+from chunkvol.formats.seg_nrrd.keys import keys_of
+from chunkvol.formats.seg_nrrd.layers import LayeredSource
+from chunkvol.geometry import Geometry
+from chunkvol.segments import KEY, Segment, Segmentation
+from chunkvol.volume import Volume
+
+_MOST_SEGMENTS = 255
+"""Labels without names that are given some: those of 8 bits."""
+_GOLDEN = 0.381966
+"""Hues that are this far apart stay apart, however many there are."""
+
+__all__ = ["prepare_seg_nrrd"]
+
+
+def prepare_seg_nrrd(
+    volume: Volume,
+    target: Path,
+    *,
+    encoding: str = "gzip",
+    workers: int,
+    budget: int,
+    baseline: int,
+    action: str,
+) -> FlatJob:
+    """Plan a segmentation of a volume's labels, with the segments that its metadata name.
+
+    Labels of 8 bits without names become the segments "Segment_1" to "Segment_255" of colours of their own.
+
+    Parameters
+    ----------
+    volume
+        Integers; composite labels where the metadata says that there are several layers.
+    target
+        The file's final place.
+    encoding
+        "gzip", or "raw".
+    workers, budget, baseline, action
+        As in `prepare_flat`.
+
+    Raises
+    ------
+    InputError
+        The volume holds no labels, or more kinds than can be named.
+    """
+    check_encoding(encoding, "a segmentation")
+    real = volume.values
+    if real.dtype.kind not in "iu":
+        raise InputError(f"{target.name} holds labels, which are integers, not {real.dtype.name}; use .nrrd instead")
+    segmentation = _segmentation(volume)
+    packing = "gzip" if encoding == "gzip" else ""
+    layers = len(segmentation.counts)
+    kind = LayeredSource(real.source, segmentation).dtype if layers > 1 else real.dtype
+    header = _header(real, segmentation, kind, encoding)
+    notes = [] if KEY in volume.metadata.extra else ["the labels have no names: they become Segment_1, Segment_2 ..."]
+    if layers > 1:
+        planes, rows, columns = real.shape
+        grid = real.geometry
+        wide = Geometry((planes, rows, columns * layers), grid.origin, grid.spacing, grid.direction)
+        real = Volume(LayeredSource(real.source, segmentation), wide, real.metadata)
+    file = FlatFile((target.name,), header, packing)
+    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+
+
+def _segmentation(volume: Volume) -> Segmentation:
+    stated = volume.metadata.extra.get(KEY)
+    if stated is not None:
+        try:
+            return Segmentation.from_json(stated)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(
+                f"the volume's segments are damaged ({error!r}): take them out of its metadata"
+            ) from error
+    if volume.dtype.itemsize > 1:
+        raise InputError(
+            f"the volume holds {volume.dtype.name} and names no segments; labels without names are of 8 bits: "
+            "--dtype uint8 where they fit"
+        )
+    return Segmentation(tuple(_unnamed(value) for value in range(1, min(_MOST_SEGMENTS, _largest(volume.dtype)) + 1)))
+
+
+def _largest(dtype: np.dtype[np.generic]) -> int:
+    return int(np.iinfo(dtype).max)  # type: ignore[type-var]  # integers, just checked
+
+
+def _unnamed(value: int) -> Segment:
+    color = colorsys.hsv_to_rgb(value * _GOLDEN % 1, 0.7, 0.95)
+    return Segment(f"Segment_{value}", f"Segment_{value}", value, 0, color)
+
+
+def _header(real: Volume, segmentation: Segmentation, kind: np.dtype[np.generic], encoding: str) -> bytes:
+    """A NRRD header with the segments, and with the axis of layers where there are several."""
+    plain = header_from_geometry(real.geometry, kind, real.metadata, encoding)
+    lines = plain.decode().rstrip("\n").split("\n")
+    layers = len(segmentation.counts)
+    if layers > 1:
+        changes = {
+            "dimension: 3": "dimension: 4",
+            "sizes: ": f"sizes: {layers} ",
+            "space directions: ": "space directions: none ",
+            "kinds: ": "kinds: list ",
+        }
+        for old, new in changes.items():
+            lines = [line.replace(old, new, 1) if line.startswith(old) else line for line in lines]
+    lines += [f"{key}:={_plain(value)}" for key, value in keys_of(segmentation, real.shape)]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+def _plain(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n")
