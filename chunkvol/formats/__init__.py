@@ -20,7 +20,7 @@ from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
 from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
 from chunkvol.formats.place import Place
 from chunkvol.formats.png import prepare_png_slices
-from chunkvol.formats.scanner import is_scanner_file, open_scanner_file
+from chunkvol.formats.scanner.opening import is_scanner_file, open_scanner_file
 from chunkvol.formats.seg_nrrd import is_seg_nrrd, open_seg_nrrd, prepare_seg_nrrd
 from chunkvol.formats.stack import is_image_file, is_stack, open_stack
 from chunkvol.formats.tiff import prepare_imagej, prepare_ome_tiff, prepare_tiff, prepare_tiff_slices
