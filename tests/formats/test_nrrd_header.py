@@ -189,6 +189,7 @@ GOOD = "NRRD0004\ntype: short\ndimension: 3\nsizes: 2 3 4\nendian: little\nencod
     [
         ("NRRD0004", "NRRD0006", "does not start with NRRD0001"),
         ("dimension: 3", "dimension: 4", "has dimension 4"),
+        ("dimension: 3", "dimension: 2", "must be two positive integers"),
         ("sizes: 2 3 4", "sizes: 2 3", "three positive integers"),
         ("sizes: 2 3 4", "sizes: 2 0 4", "three positive integers"),
         ("sizes: 2 3 4", "sizes: 2 -3 4", "three positive integers"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from chunkvol._version import __version__
 from chunkvol.errors import FormatError, InputError
+from chunkvol.formats.nrrd.axes import squeezed
 from chunkvol.formats.nrrd.space import geometry_fields
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata, Rescale
@@ -22,6 +23,8 @@ from chunkvol.regions import Shape, voxels
 
 LONGEST_HEADER = 4 << 20
 """Bytes; a file that starts like NRRD and goes on without an empty line is something else."""
+_LONGEST_LIST = 64 << 20
+"""Bytes of the names of data files after it."""
 
 ENCODINGS = {
     "raw": "raw",
@@ -59,7 +62,7 @@ _TYPES = {
 
 _DTYPES = {alias: name for name, aliases in _TYPES.items() for alias in aliases}
 _ALIASES = {"centerings": "centers"}
-_SPATIAL = ("domain", "space", "none", "???", "0")
+_LIST = re.compile(rb"data ?file:\s*LIST(\s+[0-9]+)?\s*", re.IGNORECASE)
 
 __all__ = [
     "ENCODINGS",
@@ -79,13 +82,18 @@ class NrrdHeader:
     path: Path
     """The file, for messages."""
     fields: dict[str, str]
-    """Fields by their name in lower case without spaces: "spacedirections"."""
+    """Fields by their name in lower case without spaces: "spacedirections"; axes of length 1 that are not in space
+    are left out of them."""
     keys: dict[str, str]
     """Key/value pairs."""
     text: bytes
-    """All bytes of the header, the empty line included."""
+    """All bytes of the header, the empty line or the names of data files included."""
+    listed: tuple[str, ...] = ()
+    """Names of data files that follow "data file: LIST"."""
+    sizes: tuple[int, ...] = ()
+    """Lengths of all axes, those of length 1 included, the fastest first."""
     shape: Shape = field(init=False)
-    """Voxels along (k, j, i): `sizes` backwards."""
+    """Voxels along (k, j, i); two axes are one plane."""
     stored: np.dtype[Any] = field(init=False)
     """Type in the file, with its byte order."""
     encoding: str = field(init=False)
@@ -103,7 +111,7 @@ class NrrdHeader:
 
     @property
     def data_file(self) -> str:
-        """Name of the file that holds the voxels; empty where they follow the header."""
+        """What the header says of the files that hold the voxels; empty where they follow the header."""
         return self.fields.get("datafile", "")
 
     @property
@@ -134,35 +142,55 @@ def parse_header(path: Path) -> NrrdHeader:
     FormatError
         It is not NRRD, is not a 3D volume of numbers, or is in a form that is not read; the message says which.
     """
-    return NrrdHeader(path, *read_fields(path))
+    fields, keys, lines, names = _parts(path)
+    listed = tuple(_text(name).strip() for name in names)
+    return NrrdHeader(path, squeezed(fields, path), keys, b"".join(lines + names), listed, _lengths(fields))
 
 
 def read_fields(path: Path) -> tuple[dict[str, str], dict[str, str], bytes]:
     """Fields, key/value pairs and all bytes of a header, as they stand there; see `NrrdHeader` and `parse_header`."""
+    fields, keys, lines, names = _parts(path)
+    return fields, keys, b"".join(lines + names)
+
+
+def _parts(path: Path) -> tuple[dict[str, str], dict[str, str], list[bytes], list[bytes]]:
+    """Fields, key/value pairs, the lines of the header, and those that name data files."""
     with open(path, "rb") as file:
         lines = _header_lines(file, path)
+        names = _listed(file, path) if _LIST.fullmatch(lines[-1]) else []
     fields: dict[str, str] = {}
     keys: dict[str, str] = {}
     for number, raw in enumerate(lines[1:], start=2):
         line = _text(raw).rstrip("\r\n")
         if line and not line.startswith("#"):
             _add_line(line, fields, keys, f"{path}, line {number}")
-    return fields, keys, b"".join(lines)
+    return fields, keys, lines, names
 
 
 def _header_lines(file: IO[bytes], path: Path) -> list[bytes]:
-    """All lines up to and with the empty one, or to the end of a detached header."""
+    """All lines up to and with the empty one, or the one that starts a list of files, or to the end of a detached
+    header."""
     lines = [file.readline(64)]
     if not re.fullmatch(rb"NRRD000[1-5]\s*", lines[0]):
         raise FormatError(f"{path} does not start with NRRD0001 to NRRD0005, found {lines[0][:16]!r}")
     room = LONGEST_HEADER
-    while lines[-1].strip(b"\r\n"):
+    while lines[-1].strip(b"\r\n") and not _LIST.fullmatch(lines[-1]):
         lines.append(file.readline(room))
         room -= len(lines[-1])
         if room <= 0:
             raise FormatError(f"{path}: no end of the header within {LONGEST_HEADER} bytes; it is not a NRRD file")
-        if re.match(rb"data ?file:\s*LIST", lines[-1], re.IGNORECASE):
-            break  # the names that follow are no fields; refused with a clear message later
+    return lines
+
+
+def _listed(file: IO[bytes], path: Path) -> list[bytes]:
+    """The lines that name data files: all up to the end, or to an empty one."""
+    lines: list[bytes] = []
+    room = _LONGEST_LIST
+    while (line := file.readline(room)).strip():
+        lines.append(line)
+        room -= len(line)
+        if room <= 0:
+            raise FormatError(f"{path}: no end of the list of data files within {_LONGEST_LIST} bytes")
     return lines
 
 
@@ -188,19 +216,22 @@ def _add_line(line: str, fields: dict[str, str], keys: dict[str, str], where: st
     fields[name] = value.strip()
 
 
+def _lengths(fields: dict[str, str]) -> tuple[int, ...]:
+    sizes = fields.get("sizes", "").split()
+    return tuple(int(n) for n in sizes if re.fullmatch(r"[0-9]{1,18}", n))
+
+
 def _shape(header: NrrdHeader) -> Shape:
-    sizes = _needed(header, "sizes").split()
-    dimension = _needed(header, "dimension")
-    if dimension != "3":
+    sizes, dimension = _needed(header, "sizes").split(), _needed(header, "dimension")
+    if dimension not in ("2", "3"):
         raise FormatError(
-            f"{header.path} has dimension {dimension} (sizes {' '.join(sizes)[:60]}); volumes of 3 dimensions are read"
+            f"{header.path} has dimension {dimension} (sizes {' '.join(sizes)[:60]}); volumes of 3 dimensions and "
+            "single planes are read: cut out one with 'unu slice'"
         )
-    if len(sizes) != 3 or not all(re.fullmatch(r"[0-9]{1,18}", n) and int(n) > 0 for n in sizes):
-        raise FormatError(f"{header.path}: sizes must be three positive integers, found {' '.join(sizes)[:60]!r}")
-    for kind in header.fields.get("kinds", "").split():
-        if kind.lower() not in _SPATIAL:
-            raise FormatError(f"{header.path} has an axis of kind {kind}; volumes of three spatial axes are read")
-    i, j, k = map(int, sizes)
+    if str(len(sizes)) != dimension or not all(re.fullmatch(r"[0-9]{1,18}", n) and int(n) > 0 for n in sizes):
+        count = {"2": "two", "3": "three"}[dimension]
+        raise FormatError(f"{header.path}: sizes must be {count} positive integers, found {' '.join(sizes)[:60]!r}")
+    i, j, k = map(int, (*sizes, "1")[:3])
     return k, j, i
 
 

@@ -1,26 +1,26 @@
-"""Opening a NRRD file: header, data file, and a source of its voxels; nothing is read but the ends."""
+"""Opening a NRRD file: header, data files, and a source of their voxels; nothing is read but the ends."""
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
+from chunkvol import system
+from chunkvol.errors import DamagedError, FormatError, GeometryError
+from chunkvol.formats.nrrd.datafiles import data_names
 from chunkvol.formats.nrrd.header import NrrdHeader, metadata_from_header, parse_header
 from chunkvol.formats.nrrd.space import geometry_from_header
 from chunkvol.packing.packed import PACKINGS, PackedSource
-from chunkvol.regions import voxels
-from chunkvol.sources import ArraySource, Block, RawSource, Source
+from chunkvol.packing.packedfiles import PackedFilesSource
+from chunkvol.rawfiles import Bytes, data_sizes, fingerprint, raw_source, short, text_source
+from chunkvol.sources import Source
 from chunkvol.volume import Volume
 
-_ENDS = 1 << 16
 _LONGEST_LINE = 1 << 20
-_MOST_TEXT = 16 << 20
-"""Bytes of an ascii file, which is read at once."""
+_PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+"""Tag (7FE0,0010), little and big endian (PS3.5 7.1)."""
 
 __all__ = ["is_nrrd", "open_nrrd", "volume_of"]
 
@@ -33,8 +33,17 @@ def is_nrrd(path: Path) -> bool:
         return file.read(7) == b"NRRD000"
 
 
-def open_nrrd(path: Path) -> Volume:
+def open_nrrd(path: Path, *, trust_paths: bool = False) -> Volume:
     """A lazy volume from an attached or detached header; raw, gzip, bzip2 or (small) ascii.
+
+    The voxels may lie in many files ("data file: LIST", or numbered names). Two axes are one plane.
+
+    Parameters
+    ----------
+    path
+        The header.
+    trust_paths
+        Follow names of data files that lead out of the header's folder.
 
     Raises
     ------
@@ -45,141 +54,101 @@ def open_nrrd(path: Path) -> Volume:
     DamagedError
         There are fewer voxels than the header promises.
     """
-    return volume_of(parse_header(path))
+    return volume_of(parse_header(path), trust_paths=trust_paths)
 
 
-def volume_of(header: NrrdHeader) -> Volume:
+def volume_of(header: NrrdHeader, *, trust_paths: bool = False) -> Volume:
     """The volume of a header; see `open_nrrd`."""
+    path = header.path
     try:
         placing = geometry_from_header(header.fields, header.shape)
     except GeometryError as error:
-        raise GeometryError(f"{header.path}: {error}") from error
-    data = _data_path(header)
-    start = _data_start(header, data)
-    source, noted = _source(header, data, start, _fingerprint(header, data))
+        raise GeometryError(f"{path}: {error}") from error
+    names = data_names(header)
+    if names:
+        sizes = data_sizes(path, names, trust_paths=trust_paths)
+        source, noted = _source(header, names, sizes, 0)
+    else:
+        source, noted = _source(header, (path.name,), np.array([path.stat().st_size]), len(header.text))
     problems = (*placing.problems, *noted)
     metadata = metadata_from_header(header, source.fingerprint, assumed=placing.assumed, problems=problems)
     return Volume(source, placing.geometry, metadata)
 
 
-# -------------------------------------------------------------------------------------------- the data's place
-
-
-def _data_path(header: NrrdHeader) -> Path:
-    """The file that holds the voxels: the header's own, or one in its folder and nowhere else."""
-    name, folder = header.data_file, header.path.parent
-    if not name:
-        return header.path
-    if name.upper().split()[0] == "LIST" or "%" in name:
-        raise FormatError(f"{header.path} spreads its voxels over several files ({name}); only one data file is read")
-    if "\0" in name:
-        raise FormatError(f"{header.path}: the data file's name holds a zero byte")
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise FormatError(f"{header.path} names a data file outside its folder ({name}); move it beside the header")
-    if not path.is_file():
-        raise InputError(f"{header.path} needs the data file {path}, which does not exist")
-    return path
-
-
-def _data_start(header: NrrdHeader, data: Path) -> int:
-    """Byte at which the data begins, after the header and the lines to skip."""
-    start = 0 if header.data_file else len(header.text)
-    with open(data, "rb") as file:
-        file.seek(start)
-        for number in range(header.line_skip):
-            line = file.readline(_LONGEST_LINE)
-            if not line.endswith(b"\n"):
-                raise DamagedError(f"{data} has {number} of the {header.line_skip} lines that its header skips")
-        return file.tell()
-
-
-def _fingerprint(header: NrrdHeader, data: Path) -> str:
-    """SHA-256 over the header, the file's size and its ends: cheap, and different for files that differ."""
-    size = data.stat().st_size
-    digest = hashlib.sha256(header.text)
-    digest.update(str(size).encode())
-    with open(data, "rb") as file:
-        for start in (0 if header.data_file else len(header.text), max(0, size - _ENDS)):
-            file.seek(start)
-            digest.update(file.read(_ENDS))
-    return digest.hexdigest()
-
-
 # ---------------------------------------------------------------------------------------------------- the source
 
 
-def _source(header: NrrdHeader, data: Path, start: int, identity: str) -> tuple[Source, list[str]]:
-    """The voxels, their number checked against the file before anything is allocated, and what to tell."""
+def _source(header: NrrdHeader, names: tuple[str, ...], sizes: Bytes, start: int) -> tuple[Source, list[str]]:
+    """The voxels, their number checked against the files before anything is allocated, and what to tell."""
+    folder, skip = header.path.parent, header.byte_skip
+    identity = fingerprint(header.text, folder, names, sizes, start)
+    starts = _after_lines(header, names, start)
     if header.encoding == "raw":
-        return _raw(header, data, start, identity)
-    if header.encoding == "ascii":
-        return _Text(_parsed(header, data, start), identity), []
-    available = data.stat().st_size - start
-    most = available * PACKINGS[header.encoding].most_ratio
-    if header.data_bytes > most:
-        raise _short(header, data, f"at most {most}")
-    skip = header.byte_skip
-    return PackedSource(data, header.shape, header.stored, header.encoding, start, skip, identity), []
+        if skip < 0:
+            _check_dicom(header, names, sizes)
+        return raw_source(
+            folder,
+            names,
+            sizes,
+            starts + max(0, skip),
+            header.shape,
+            header.stored,
+            at_end=skip < 0,
+            identity=identity,
+        )
+    if header.encoding != "ascii":
+        return _packed(header, names, sizes, starts, identity), []
+    if len(names) > 1:
+        raise FormatError(
+            f"{header.path} has text in {len(names)} files; raw, gzip and bzip2 are read from several: join them with "
+            "'unu save -f nrrd -e raw -i IN.nhdr -o OUT.nrrd'"
+        )
+    return text_source(folder / names[0], int(starts[0]), header.shape, header.stored, identity), []
 
 
-def _raw(header: NrrdHeader, data: Path, start: int, identity: str) -> tuple[Source, list[str]]:
-    size, needed, skip = data.stat().st_size, header.data_bytes, header.byte_skip
-    offset = size - needed if skip < 0 else start + skip
-    found = size - (start if skip < 0 else offset)
-    if found < needed:
-        raise _short(header, data, str(max(0, found)))
-    noted = []
-    if offset + needed < size:
-        noted.append(f"{data.name} has {size - offset - needed} bytes more than its header says: they are not used")
-    return RawSource(data, header.shape, header.stored, offset, identity), noted
+def _packed(header: NrrdHeader, names: tuple[str, ...], sizes: Bytes, starts: Bytes, identity: str) -> Source:
+    folder, packing, skip = header.path.parent, header.encoding, header.byte_skip
+    needed = header.data_bytes // len(names)
+    most = [(size - start) * PACKINGS[packing].most_ratio for size, start in zip(sizes.tolist(), starts, strict=True)]
+    for name, bytes_ in zip(names, most, strict=True):
+        if bytes_ < needed:
+            shape = (header.shape[0] // len(names), *header.shape[1:])
+            raise short(folder / name, f"at most {bytes_}", needed, shape, header.stored)
+    if len(names) == 1:
+        return PackedSource(folder / names[0], header.shape, header.stored, packing, int(starts[0]), skip, identity)
+    packed = int(sizes.sum())
+    return PackedFilesSource(folder, names, starts, header.shape, header.stored, packing, packed, skip, identity)
 
 
-def _short(header: NrrdHeader, data: Path, found: str) -> DamagedError:
-    return DamagedError(
-        f"{data} holds {found} bytes of voxels where its header promises {header.data_bytes} "
-        f"(sizes {' x '.join(map(str, header.shape[::-1]))}, {header.stored.name}); "
-        "it is cut short or the header is wrong: copy or export it again"
-    )
+def _after_lines(header: NrrdHeader, names: tuple[str, ...], start: int) -> Bytes:
+    """Byte at which the data of each file begins, after the header and the lines to skip."""
+    starts = np.full(len(names), start, np.int64)
+    for number, name in enumerate(names if header.line_skip else ()):
+        with open(header.path.parent / name, "rb") as file:
+            file.seek(start)
+            starts[number] = _skipped(file, header.line_skip)
+    return starts
 
 
-@dataclass(frozen=True)
-class _Text(ArraySource):
-    """Voxels that were read from text."""
-
-    identity: str = ""
-    """Fingerprint of the file."""
-
-    @property
-    def fingerprint(self) -> str:
-        return self.identity
+def _skipped(file: BinaryIO, count: int) -> int:
+    for number in range(count):
+        if not file.readline(_LONGEST_LINE).endswith(b"\n"):
+            raise DamagedError(f"{file.name} has {number} of the {count} lines that its header skips")
+    return file.tell()
 
 
-def _parsed(header: NrrdHeader, data: Path, start: int) -> Block:
-    """Numbers separated by white space or commas."""
-    size = data.stat().st_size - start
-    if size > _MOST_TEXT:
-        raise FormatError(f"{data} holds {size} bytes of text; ascii is read up to {_MOST_TEXT}: convert it to raw")
-    with open(data, "rb") as file:
-        file.seek(start)
-        text = file.read().replace(b",", b" ")
-    values = _numbers(text, header, data)
-    needed = voxels(header.shape)
-    if values.size < needed:
-        raise DamagedError(f"{data} holds {values.size} numbers where its header promises {needed}")
-    return values[:needed].astype(header.stored).reshape(header.shape)
-
-
-def _numbers(text: bytes, header: NrrdHeader, data: Path) -> Block:
-    wide = {"i": "int64", "u": "uint64", "f": "float64"}[header.stored.kind]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy only warns of text that is no number
-        try:
-            values: Block = np.fromstring(text.decode("ascii"), wide, sep=" ")
-        except (ValueError, DeprecationWarning) as error:
-            raise FormatError(f"{data} holds text that is no {header.stored.name}: {error}") from error
-    if wide != "float64" and values.size:
-        bounds = np.iinfo(header.stored)
-        if int(values.min()) < bounds.min or int(values.max()) > bounds.max:
-            raise FormatError(f"{data} holds numbers beyond the range of {header.stored.name}")
-    return values
+def _check_dicom(header: NrrdHeader, names: tuple[str, ...], sizes: Bytes) -> None:
+    """Refuse DICOM files whose last bytes are not the voxels: compressed, padded, or followed by other elements."""
+    needed = header.data_bytes // len(names)
+    for name, size in zip(names, sizes.tolist(), strict=True):
+        path = header.path.parent / name
+        with system.opened(path) as fd:
+            if system.pread(fd, 4, 128) != b"DICM":
+                return
+            # Tag and length (implicit, 8 bytes), or tag, OB or OW and length (12 bytes): PS3.5 7.1.2 and 7.1.3.
+            before = system.pread(fd, 12, max(0, size - needed - 12))
+        if not before.startswith(_PIXEL_DATA) and before[4:8] not in _PIXEL_DATA:
+            raise FormatError(
+                f"{path} is a DICOM file whose last {needed} bytes are not its pixels: it is compressed, or of another "
+                "size; open the folder of DICOM files itself"
+            )

@@ -46,6 +46,7 @@ _UNITS = {
 """Millimetres in a unit, as a fraction: a division by 1000 is exactly rounded, a product with 0.001 is not."""
 
 _UNSTATED = ("", "none", "???", "pixel", "voxel")
+_COUNTS = {2: "two", 3: "three"}
 
 __all__ = ["Placing", "geometry_fields", "geometry_from_header"]
 
@@ -63,7 +64,7 @@ class Placing:
 
 
 def geometry_from_header(fields: Mapping[str, str], shape: Shape) -> Placing:
-    """Where the fields (lower case, without spaces) put a volume of this shape.
+    """Where the fields (lower case, without spaces) put a volume of this shape, or a plane of two axes.
 
     Raises
     ------
@@ -74,11 +75,12 @@ def geometry_from_header(fields: Mapping[str, str], shape: Shape) -> Placing:
     if name not in _SPACES and name not in _OTHER_SPACES:
         raise GeometryError(f"the space {name!r} is not known; the header's space must be {', '.join(_SPACES)}")
     problems = [] if name in _SPACES else _nowhere(name, fields)
+    axes = 2 if fields.get("dimension") == "2" else 3
     if "spacedirections" in fields:
-        steps = _directions(fields["spacedirections"])
+        steps = _directions(fields["spacedirections"], axes)
         unit, noted = _units(fields.get("spaceunits", ""), "space units")
     else:
-        steps = np.diag(_spacings(fields.get("spacings", "")))
+        steps = np.eye(axes, 3) * np.array(_spacings(fields.get("spacings", ""), axes))[:, None]
         unit, noted = _units(fields.get("units", ""), "units")
         problems += _no_directions(fields)
     origin = _origin(fields)
@@ -89,8 +91,20 @@ def geometry_from_header(fields: Mapping[str, str], shape: Shape) -> Placing:
     numerator, denominator = unit
     # Adding 0 turns -0 into 0.
     vectors = steps * signs * numerator / denominator + 0.0
+    if axes == 2:
+        problems.append("the header has two axes: one plane, to which 1 mm is assumed as the third spacing")
+        vectors = np.vstack([vectors, _normal(vectors)])
     grid = Geometry.from_steps(shape, start * numerator / denominator + 0.0, vectors[::-1])
     return Placing(grid, bool(problems), (*problems, *noted))
+
+
+def _normal(steps: Vectors) -> Vectors:
+    """The unit vector at right angles to two steps, which makes them right-handed."""
+    across = np.cross(*steps)
+    length = float(np.linalg.norm(across))
+    if not length > 0:
+        raise GeometryError(f"the space directions are parallel or zero: {steps.tolist()}")
+    return np.asarray(across / length, np.float64) + 0.0
 
 
 def _nowhere(name: str, fields: Mapping[str, str]) -> list[str]:
@@ -107,36 +121,49 @@ def _no_directions(fields: Mapping[str, str]) -> list[str]:
     return out
 
 
-def _directions(text: str) -> Vectors:
+def _directions(text: str, axes: int) -> Vectors:
     """Steps of the axes i, j, k, one a row."""
     if re.search(r"\bnone\b", text, re.IGNORECASE):
         raise GeometryError(f"an axis has no space direction ({text}); volumes of three spatial axes are read")
-    vectors = [_vector(part, "space directions") for part in re.findall(r"\(([^()]*)\)", text)]
-    if len(vectors) != 3:
-        raise GeometryError(f"space directions must be three vectors, found {text!r}")
+    vectors = [_vector(part, "space directions", axes) for part in re.findall(r"\(([^()]*)\)", text)]
+    if len(vectors) != axes:
+        raise GeometryError(f"space directions must be {_COUNTS[axes]} vectors, found {text!r}")
     return np.array(vectors)
 
 
-def _vector(text: str, name: str) -> list[float]:
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 3 or not np.isfinite(values).all():
+def _vector(text: str, name: str, axes: int = 3) -> list[float]:
+    """Three numbers; those of a plane in a space of two dimensions get a 0."""
+    values = _finite(text)
+    if axes == len(values) == 2:
+        values.append(0.0)
+    if len(values) != 3:
         raise GeometryError(f"{name} must hold three finite numbers in each vector, found ({text})")
     return values
 
 
+def _finite(text: str) -> list[float]:
+    """Numbers between commas; none where one is no finite number."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+    return values if np.isfinite(values).all() else []
+
+
 def _origin(fields: Mapping[str, str]) -> Vectors | None:
     text = fields.get("spaceorigin")
-    return None if text is None else np.array(_vector(text.strip().strip("()"), "space origin"))
+    axes = 2 if fields.get("dimension") == "2" else 3
+    return None if text is None else np.array(_vector(text.strip().strip("()"), "space origin", axes))
 
 
-def _spacings(text: str) -> list[float]:
+def _spacings(text: str, axes: int) -> list[float]:
     """Spacing along i, j, k."""
     if not text:
-        return [1.0, 1.0, 1.0]
-    return _vector(",".join(text.split()), "spacings")
+        return [1.0] * axes
+    values = _finite(",".join(text.split()))
+    if len(values) != axes:
+        raise GeometryError(f"spacings must be {_COUNTS[axes]} finite numbers, found {text!r}")
+    return values
 
 
 def _units(text: str, name: str) -> tuple[tuple[int, int], list[str]]:
