@@ -1,0 +1,135 @@
+"""Where a stack lies: by the caller, by the sidecar, by the scanner, by the tags, or by assumption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from chunkvol.errors import GeometryError
+from chunkvol.formats.place import Place, Placing, Stated
+from chunkvol.formats.scanner.facts import ScanFacts, check_facts, facts_beside
+from chunkvol.formats.sidecar import read_sidecar, sidecar_of
+from chunkvol.formats.stack.frames import check_frame, framed
+from chunkvol.formats.stack.spacing import stated_by_tags
+from chunkvol.geometry import Geometry
+from chunkvol.metadata import Metadata
+from chunkvol.regions import Shape
+
+__all__ = ["Request", "Stand", "placed_stack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller says of a stack beside which slices are meant."""
+
+    place: Place
+    """The grid."""
+    frame: str = ""
+    """Frame of another program."""
+    facts: ScanFacts | None = None
+    """The scanner's file, where the caller named it."""
+    chosen: bool = False
+    """Whether slices were chosen by a pattern, so that their number need not be the scan's."""
+
+    def __post_init__(self) -> None:
+        check_frame(self.frame, self.place)
+
+    @property
+    def has_spacing(self) -> bool:
+        """Whether the caller says what the spacing is."""
+        return self.place.spacing is not None or self.place.geometry is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A stack's place, and what came with it."""
+
+    placing: Placing
+    """Of all its planes, before any is left out."""
+    metadata: Metadata
+    """Of the sidecar, or none."""
+    by_plane: bool = False
+    """Whether the place of each file is known, in the order of their names, so that reversing keeps it."""
+
+
+def placed_stack(path: Path, names: Sequence[str], shape: Shape, count: int, request: Request) -> Stand:
+    """The grid of a whole stack.
+
+    Parameters
+    ----------
+    path
+        Folder, or the one file.
+    names
+        Files in their order.
+    shape
+        Planes along k, those of missing numbers included, rows, columns.
+    count
+        Planes that are there.
+    request
+        What the caller says.
+
+    Raises
+    ------
+    GeometryError
+        The sidecar or the scanner's file speaks of another stack.
+    """
+    own = read_sidecar(sidecar_of(path))
+    said: list[str] = []
+    if own is not None and own[0].shape != shape:
+        said.append(_other_shape(path, own[0], shape, request))
+        own = None
+    if own is not None:
+        return _by_sidecar(own, path, shape, request)
+    facts = request.facts or (facts_beside(path, names) if path.is_dir() else None)
+    stated = Stated()
+    metadata = Metadata()
+    if facts is not None:
+        said += [*facts.problems, *_disagreement(facts, shape, count, request)]
+        stated = Stated(facts.spacing, by=facts.path.name)
+        metadata = Metadata(extra={"scanner": {"vendor": facts.vendor, **facts.record}})
+    if stated.spacing is None:
+        first = path / names[0] if path.is_dir() else path
+        stated = stated_by_tags(str(first))
+    placing = request.place.placed(shape, stated, str(path))
+    return Stand(_finished(placing, request, said), metadata)
+
+
+def _finished(placing: Placing, request: Request, said: Sequence[str]) -> Placing:
+    grid = framed(placing.geometry, request.frame) if request.frame else placing.geometry
+    return replace(placing, geometry=grid, problems=(*said, *placing.problems))
+
+
+def _by_sidecar(own: tuple[Geometry, Metadata], path: Path, shape: Shape, request: Request) -> Stand:
+    grid, metadata = own
+    if request.place == Place():
+        placing = Placing(grid, metadata.assumed)
+    else:
+        columns = np.array(grid.direction).T
+        stated = Stated(grid.spacing, grid.origin, [tuple(one) for one in columns], sidecar_of(path).name)
+        placing = request.place.placed(shape, stated, str(path))
+        placing = replace(placing, assumed=metadata.assumed and not request.has_spacing)
+    return Stand(_finished(placing, request, ()), metadata, by_plane=True)
+
+
+def _other_shape(path: Path, grid: Geometry, shape: Shape, request: Request) -> str:
+    """What is said of a sidecar of another shape; an error unless slices were chosen."""
+    there, here = (" x ".join(map(str, one[::-1])) for one in (grid.shape, shape))
+    what = f"{sidecar_of(path)} speaks of {there} voxels (x, y, z), and the slices are {here}"
+    if request.chosen and grid.shape[1:] == shape[1:]:
+        return f"{what}, since a pattern chose them: it is not used"
+    raise GeometryError(f"{what}: bring back the missing files, or take the sidecar away")
+
+
+def _disagreement(facts: ScanFacts, shape: Shape, count: int, request: Request) -> list[str]:
+    """What is said of a scanner's file that speaks of another stack; an error unless the caller gives the spacing."""
+    planes = facts.count if facts.count in (count, shape[0]) or request.chosen else count
+    try:
+        check_facts(facts, count=count if planes is None else planes, rows=shape[1], columns=shape[2])
+    except GeometryError as error:
+        if request.has_spacing:
+            return [f"{error}: --spacing is used"]
+        raise
+    return []
