@@ -1,0 +1,22 @@
+"""What goes with every TIFF output: the sidecar, and what is said of it."""
+
+from __future__ import annotations
+
+from chunkvol.flatfile import values_note
+from chunkvol.formats.sidecar import sidecar_json
+from chunkvol.formats.traits import Traits, losses
+from chunkvol.volume import Volume
+
+_TRAITS = Traits("sidecar", True, "float64", "none", "real values", "Fiji, Dragonfly, Avizo")
+
+__all__ = ["notes_of", "sidecar_beside"]
+
+
+def sidecar_beside(real: Volume, name: str) -> tuple[tuple[str, bytes], ...]:
+    """The sidecar as a further file of this name."""
+    return ((name, sidecar_json(real.geometry, real.metadata)),)
+
+
+def notes_of(volume: Volume, real: Volume, noun: str) -> list[str]:
+    """What the format cannot keep, a sentence each."""
+    return [*values_note(volume, real, noun), *losses(_TRAITS, real.geometry, noun)]
