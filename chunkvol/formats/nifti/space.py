@@ -149,28 +149,28 @@ def _with_thickness(affine: Matrix, dimensions: int) -> tuple[Matrix, list[str]]
 
 def _contradictions(fields: Mapping[str, Any], sform: Matrix, shape: Shape, epsilon: float) -> list[str]:
     """What else the header says of the grid and does not agree with the sform."""
-    finest = np.linalg.norm(sform[:3, :3], axis=0).min()
-    if not finest > 0:
+    lengths = np.linalg.norm(sform[:3, :3], axis=0)
+    if not lengths.min() > 0:
         return []  # refused with a clear message later
     if fields["qform_code"] > 0:
         try:
             other, name, habit = _qform(fields), "qform", _qform_habit(fields)
         except GeometryError as error:
             return [f"the qform is not usable ({error}): the sform is used"]
-        tolerance = _rounding(other, fields["quatern"], shape, epsilon)
+        other[:3, :3] = _unrounded(other[:3, :3], fields["quatern"], sform[:3, :3] / lengths, epsilon)
     else:
         try:
             steps = _pixdim(fields)
         except GeometryError:
             return []
         other, name, habit = sform.copy(), "pixdim", " (programs built on ITK scale by pixdim)"
-        other[:3, :3] *= steps / np.linalg.norm(sform[:3, :3], axis=0)
-        tolerance = _rounding(other, [0.0, 0.0, 0.0], shape, epsilon)
+        other[:3, :3] *= steps / lengths
+    rounding = 4 * epsilon * (np.abs(other[:3, 3]).max() + np.linalg.norm(other[:3, :3] * shape[::-1]))
     shift = _shift(sform, other, shape)
-    if shift <= NOTICEABLE * finest + tolerance:
+    if shift <= NOTICEABLE * lengths.min() + rounding:
         return []
     return [
-        f"sform and {name} differ by up to {shift / finest:.3g} voxels at the corners: the sform is used{habit}",
+        f"sform and {name} differ by up to {shift / lengths.min():.3g} voxels at the corners: the sform is used{habit}",
     ]
 
 
@@ -179,15 +179,19 @@ def _qform_habit(fields: Mapping[str, Any]) -> str:
     return "" if fields["sform_code"] == 1 else " (programs built on ITK use the qform)"
 
 
-def _rounding(affine: Matrix, quatern: list[float], shape: Shape, epsilon: float) -> float:
-    """Length by which rounded numbers may move a corner.
+def _unrounded(steps: Matrix, quatern: list[float], columns: Matrix, epsilon: float) -> Matrix:
+    """The qform's steps, turned as the sform is where its quaternion is the sform's own but for rounding.
 
-    The rotation suffers most near half a turn, where a = sqrt(1 - b*b - c*c - d*d) is small.
+    Near half a turn a = sqrt(1 - b*b - c*c - d*d) keeps few digits: single precision turns grids by 3e-4 rad there.
     """
-    extent = float(np.linalg.norm(affine[:3, :3] * (np.array(shape[::-1]) - 1)))
-    a = np.sqrt(max(0.0, 1 - float(np.square(quatern).sum())))
-    turn = 4 * epsilon + 4 * epsilon / max(a, np.sqrt(epsilon), 1e-300)
-    return float(turn * extent + 4 * epsilon * np.abs(affine[:3, 3]).max())
+    rotation, sign = _nearest_rotation(columns)
+    first, *others = _quaternion(rotation)
+    alike = [1.0, -1.0] if first < 2 * np.sqrt(epsilon) else [1.0]
+    same = any(np.abs(np.array(others) - one * np.array(quatern)).max() <= 2 * epsilon for one in alike)
+    if not same or np.linalg.det(steps) * sign < 0:
+        return steps
+    out: Matrix = rotation * np.linalg.norm(steps, axis=0) * [1, 1, sign]
+    return out
 
 
 def _shift(one: Matrix, other: Matrix, shape: Shape) -> float:
