@@ -330,7 +330,7 @@ def test_forms_that_disagree_are_said_and_the_sform_is_used(tmp_path: Path) -> N
 @pytest.mark.parametrize("tilt", [1e-5, 1e-4, 3e-4, 1e-3, 0.02, 0.1])
 def test_rounding_near_half_a_turn_is_no_disagreement(tilt: float) -> None:
     shape = (400, 300, 500)
-    steps = rotation(np.degrees(tilt), 0, 0)[:, ::-1].T * [[0.03], [0.02], [0.01]]
+    steps = rotation(*np.degrees([0.3 * tilt, 0.2 * tilt, tilt]))[:, ::-1].T * [[0.03], [0.02], [0.01]]
     fields = geometry_fields(Geometry.from_steps(shape, (-11.5, 7.25, 101.125), steps)) | {"dim": [3]}
     rounded = {name: np.array(value, "f4").tolist() for name, value in fields.items() if np.ndim(value)}
     turn = np.sqrt(1 - np.square(np.array(rounded["quatern"], "f8")).sum().clip(0, 1))
