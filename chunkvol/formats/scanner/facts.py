@@ -78,7 +78,8 @@ def facts_beside(folder: Path, names: Sequence[str]) -> ScanFacts | None:
     above = [facts for path in _files(folder.parent, _ABOVE) if (facts := read_facts(path)) is not None]
     fitting = [facts for facts in (*here, *above) if _belongs(facts, names)]
     named = [facts for facts in fitting if names_of(facts.prefix, names)]
-    found = named or fitting
+    # Equal numbers alone may be chance, less so within one folder.
+    found = named or [facts for facts in fitting if facts in here] or fitting
     if not found:
         return _set_aside(here[0], names) if here else None
     _check_agreement(found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.place import Place, Stated
-from chunkvol.formats.scanner.facts import SUFFIXES, ScanFacts, are_projections, names_of, read_facts
+from chunkvol.formats.scanner.facts import SUFFIXES, ScanFacts, are_projections, check_facts, names_of, read_facts
 from chunkvol.formats.stack import open_stack
 from chunkvol.formats.stack.frames import check_frame, framed
 from chunkvol.metadata import Metadata
@@ -94,7 +94,8 @@ def open_scanner_file(
             )
         return _raw_volume(facts, facts.volume, said, frame, trust_paths=trust_paths)
     folder = path.parent
-    pattern = pattern or _pattern(facts, _images(folder))
+    if pattern is None:
+        pattern = _pattern(facts, _images(folder), checked=said.spacing is None and said.geometry is None)
     return open_stack(
         folder, progress, pattern=pattern, slices=slices, reverse=reverse, frame=frame, facts=facts, **place
     )
@@ -188,8 +189,11 @@ def _images(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
 
 
-def _pattern(facts: ScanFacts, names: list[str]) -> str | None:
-    """Which images are its slices: those of its prefix and a number, where there are such."""
+def _pattern(facts: ScanFacts, names: list[str], *, checked: bool) -> str | None:
+    """Which images are its slices: those of its prefix and a number, where there are such beside others.
+
+    Their number is compared here, where `checked`, since stacks do not count what a pattern chose.
+    """
     if not names:
         raise InputError(f"{facts.path} has no slices beside it: name their folder, or put the text beside them")
     if are_projections(facts, names):
@@ -200,5 +204,7 @@ def _pattern(facts: ScanFacts, names: list[str]) -> str | None:
     own = names_of(facts.prefix, names)
     if not own or len(own) == len(names):
         return None
+    if checked:
+        check_facts(facts, count=len(own), rows=facts.rows or 0, columns=facts.columns or 0)
     separator = own[0][len(facts.prefix)]
-    return glob.escape(facts.prefix) + ("" if separator.isdigit() else separator) + "[0-9]*"
+    return glob.escape(own[0][: len(facts.prefix)]) + ("" if separator.isdigit() else separator) + "[0-9]*"

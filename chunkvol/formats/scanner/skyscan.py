@@ -15,9 +15,10 @@ from chunkvol.formats.scanner.scanfacts import ScanFacts
 from chunkvol.formats.scanner.text import ScannerText
 
 _REC = "reconstruction"
+# SlicerMorph's tutorial on ImageStacks shows it on a skull whose left side is damaged.
 _MIRRORED = (
-    "NRecon counts sections from below, so that with plain axes the specimen is its mirror image: --frame skyscan "
-    "places it as SlicerMorph's SkyscanReconImport does"
+    "sections of NRecon in their order and with plain axes show the mirror image of the specimen: --frame skyscan "
+    "turns it as SlicerMorph's SkyscanReconImport does"
 )
 
 __all__ = ["skyscan_facts"]

@@ -17,6 +17,7 @@ _LONGEST = 4 << 20
 """Bytes; a longer file is none of these."""
 _MOST_VOXELS = 1 << 31
 """Along one axis."""
+_NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
 
 Values = dict[str, list[str]]
 
@@ -126,9 +127,4 @@ def _plain(name: str) -> str:
 def _number(text: str) -> float | None:
     """A number with a decimal point, or with a decimal comma as German and French systems write it."""
     text = text.strip()
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None

@@ -58,7 +58,7 @@ def vgstudio_facts(text: ScannerText, *, trust_paths: bool = False) -> ScanFacts
         columns,
         volume=beside(text.path, text.value(_FILE, "Name"), ".vol", trust=trust_paths),
         stored=_stored(text),
-        offset=int(text.number(_FILE, "SkipHeader") or 0),
+        offset=_skipped(text),
         record=_record(text),
         handedness=_handedness(text),
         problems=tuple(_problems(text)),
@@ -100,6 +100,12 @@ def _stored(text: ScannerText) -> np.dtype[Any]:
         raise text.error("Datatype", f"{kind!r} of {bits} bits is not read; integers of 8 to 32 bits and float are")
     big = text.value(_FILE, "Endian").casefold().startswith("big")
     return np.dtype((">" if big else "<") + name)
+
+
+def _skipped(text: ScannerText) -> int:
+    """Bytes before the first voxel."""
+    value = text.value(_FILE, "SkipHeader")
+    return 0 if value in ("", "0") else text.whole("SkipHeader", value)
 
 
 def _mirrored(text: ScannerText) -> list[bool]:

@@ -16,7 +16,7 @@ _DIRECTIONS: dict[str, Matrix] = {
     "imagestacks": ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0)),
     # SkyscanReconImport: the same, after which A and S are exchanged and the result is kept. i grows to the left,
     # j (rows) from -j s along A to -j s along S, that is downwards (I), k from k s along S to k s along A. The
-    # determinant is the other one: it undoes the mirroring of sections that are counted from below.
+    # determinant is the other one: sections of NRecon in their order show a mirror image, and this undoes it.
     "skyscan": ((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)),
 }
 """Rows are world x, y, z (LPS), columns the array axes k, j, i."""

@@ -87,9 +87,11 @@ def placed_stack(path: Path, names: Sequence[str], shape: Shape, count: int, req
     stated = Stated()
     metadata = Metadata()
     if facts is not None:
+        turned = request.frame or request.place.orientation or request.place.geometry
         said += [*facts.problems, *_disagreement(facts, shape, count, request)]
-        stated = Stated(facts.spacing, by=facts.path.name)
-        metadata = Metadata(extra={"scanner": {"vendor": facts.vendor, **facts.record}})
+        said += [facts.handedness] if facts.handedness and not turned else []
+        stated = Stated(facts.spacing, by=facts.path.name, guess=facts.guess)
+        metadata = Metadata(extra=facts.extra)
     if stated.spacing is None:
         first = path / names[0] if path.is_dir() else path
         stated = stated_by_tags(str(first))
