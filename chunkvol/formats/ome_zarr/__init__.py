@@ -1,4 +1,6 @@
-"""OME-Zarr 0.5 (zarr v3, sharded), with the geometry of record beside the NGFF metadata."""
+"""OME-Zarr: 0.4 (zarr 2), 0.5 and 0.6 (zarr 3, sharded) are written, with the geometry of record beside the metadata of
+NGFF; 0.1 to 0.6 are read, and plain zarr arrays too.
+"""
 
 from chunkvol.formats.ome_zarr.reader import is_store, open_store
 from chunkvol.formats.ome_zarr.writer import prepare_store

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from chunkvol import kernels, memory
 from chunkvol.errors import BudgetError
-from chunkvol.formats.ome_zarr.attributes import viewer_warning
+from chunkvol.formats.ome_zarr.ngff import viewer_warning
 from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.memory import Phase, Plan, Result
 from chunkvol.pyramid import steps_between
@@ -18,6 +18,9 @@ _BAND_BYTES = 8 << 20
 
 _STREAM_BYTES = 4 << 20
 """Held while a packed input is unpacked to scratch."""
+
+_ZSTD_BYTES = 4 << 20
+"""Tables and window of plain zstd at its level, a worker."""
 
 Workers = tuple[int, int]
 """Units at work in each of the two stages."""
@@ -98,8 +101,9 @@ def _level_cost(target: StoreTarget, band: int) -> int:
 
 
 def _chunk_cost(target: StoreTarget, level: int) -> int:
-    """A chunk in one piece, compressed, and the compressor's own copy."""
-    return 4 * target.layout(level).chunk_bytes
+    """A chunk in one piece, compressed, and the compressor's own copy or tables."""
+    layout = target.layout(level)
+    return 4 * layout.chunk_bytes + (_ZSTD_BYTES if layout.zarr == 2 and layout.codec == "zstd" else 0)
 
 
 def _cascade_cost(target: StoreTarget, block: Shape) -> int:
@@ -117,7 +121,6 @@ def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: in
     sizes = [voxels(level.geometry.shape) * source.dtype.itemsize for level in levels]
     slab = voxels((min(target.depth, source.shape[0]), *source.shape[1:])) * source.dtype.itemsize
     spooled = slab * workers[0] if target.spool else 0
-    warning = viewer_warning(levels[0].geometry)
     finest = levels[0].geometry
     return Plan(
         action,
@@ -128,8 +131,19 @@ def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: in
         baseline,
         budget,
         sum(sizes[1:]) + spooled + source.staging_bytes,
-        (warning,) if warning else (),
+        tuple(_notes(target)),
     )
+
+
+def _notes(target: StoreTarget) -> Iterator[str]:
+    warning = viewer_warning(target.image.levels[0].geometry, target.ngff)
+    if warning:
+        yield warning
+    if not target.layout(0).checksums:
+        yield (
+            f"chunks of OME-Zarr {target.ngff} have no checksum with the codec {target.codec}: a damaged one may go "
+            "unnoticed; --codec zstd has one"
+        )
 
 
 def _phases(target: StoreTarget, workers: Workers, sizes: Sequence[int]) -> list[Phase]:

@@ -1,67 +1,139 @@
-"""OME-Zarr 0.5 stores as volumes: our own layout by our own reader, any other through zarr-python."""
+"""OME-Zarr of versions 0.1 to 0.6 and plain zarr arrays as volumes."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from chunkvol.errors import DamagedError, FormatError
-from chunkvol.formats.ome_zarr.attributes import Level, image_from_attributes
-from chunkvol.formats.ome_zarr.shards import Chunks, ShardedSource
+from chunkvol import kernels
+from chunkvol.errors import FormatError
+from chunkvol.formats.ome_zarr.arrays import array_source, sample_of
+from chunkvol.formats.ome_zarr.find import image_within, is_image, owner_of
+from chunkvol.formats.ome_zarr.foreign import Chosen, image_of_multiscales, plain_image
+from chunkvol.formats.ome_zarr.image import Image, Level, image_of_record
+from chunkvol.formats.ome_zarr.nodes import Node, holds_node, node_at
+from chunkvol.formats.ome_zarr.placed import placed
+from chunkvol.formats.place import Place
+from chunkvol.geometry import Geometry
+from chunkvol.geometry.grid import Triple
 from chunkvol.metadata import Metadata
 from chunkvol.pyramid import reduction_step
-from chunkvol.regions import Region, Shape
-from chunkvol.sources import Block, Source, deliver
 from chunkvol.volume import Volume
+
+_ZIPPED = (".zarr.zip", ".ozx")
 
 __all__ = ["is_store", "open_store"]
 
 
 def is_store(path: Path) -> bool:
-    """True for a folder that holds zarr metadata, or is named as if it did."""
-    if not path.is_dir():
-        return False
-    return path.suffix == ".zarr" or any(
-        (path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray")
-    )
+    """True for a folder that holds zarr metadata, or is named as if it did; and for a zipped store, to say so."""
+    if path.is_file():
+        return path.name.lower().endswith(_ZIPPED)
+    return path.is_dir() and (path.suffix == ".zarr" or holds_node(path))
 
 
-def open_store(path: Path, *, keep_phi: bool = False) -> Volume:
-    """The image of an OME-Zarr 0.5 store, with its levels in `coarser`.
+def open_store(
+    path: Path,
+    *,
+    keep_phi: bool = False,
+    time: int | None = None,
+    channel: int | None = None,
+    spacing: Triple | None = None,
+    origin: Triple | None = None,
+    orientation: str = "",
+    geometry: Geometry | None = None,
+) -> Volume:
+    """The image of an OME-Zarr store, or a plain zarr array, with its levels in `coarser`.
 
-    A patient's identity that the store holds goes no further than this, except with `keep_phi`.
+    A group that holds a single image stands for it; an array that is a level of an image has its place there. A
+    patient's identity that the store holds goes no further than this, except with `keep_phi`.
+
+    Parameters
+    ----------
+    path
+        A group or an array.
+    keep_phi
+        Keep what the store tells of the patient.
+    time, channel
+        The index along such an axis, from 0; needed where it is longer than 1.
+    spacing, origin, orientation, geometry
+        What the caller says of the grid, as `Place` has it; it overrules the store.
 
     Raises
     ------
+    InputError
+        The store has several images, or times or channels of which none was chosen.
     FormatError
-        Not an OME-Zarr 0.5 image.
+        It is nothing that chunkvol reads.
     DamagedError
         An array or its metadata is missing or contradicts the store.
+    GeometryError
+        Its grid has no meaning, or the caller's has another shape.
     """
-    group = _json(path / "zarr.json", path)
-    arrays: dict[str, dict[str, Any]] = {}
+    if path.is_file():
+        raise FormatError(f"{path} is a zipped store, which chunkvol does not read: unpack it into a folder first")
+    place = Place(spacing, origin, orientation, geometry)
+    chosen: Chosen = {"time": time, "channel": channel}
+    node = image_within(node_at(path, path))
+    owner = owner_of(node) if node.is_array else None
+    if owner is not None:
+        node = owner[0]
+    arrays = _Arrays(node)
+    image = _image(node, arrays, chosen)
+    if owner is not None:
+        image = _from_level(image, owner[1])
+    image = placed(image, place, str(path))
+    return _volume(node, image, arrays, keep_phi=keep_phi)
 
-    def shape(name: str) -> list[int]:
-        folder = (path / name).resolve()
-        if path.resolve() not in folder.parents:
-            raise FormatError(f"{path} refers to an array outside of itself: {name!r}")
-        arrays.setdefault(name, _json(folder / "zarr.json", path))
-        return list(arrays[name]["shape"])
 
-    attributes = group.get("attributes")
-    image = image_from_attributes(attributes if isinstance(attributes, dict) else {}, shape, str(path))
-    print_of_store = hashlib.sha256(json.dumps(group, sort_keys=True).encode()).hexdigest()
+class _Arrays:
+    """The arrays of a group as they are asked for; calling it gives a shape."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._found: dict[str, Node] = {}
+
+    def __call__(self, path: str) -> tuple[int, ...]:
+        return self.node(path).shape
+
+    def node(self, path: str) -> Node:
+        """The array at a path within the group; the group itself may be one."""
+        if path not in self._found:
+            folder, inside = self._node.folder, self._node.folder.resolve()
+            if path and inside not in (folder / path).resolve().parents:
+                raise FormatError(f"{folder} refers to an array outside of itself: {path!r}")
+            self._found[path] = node_at(folder / path, folder)
+        return self._found[path]
+
+
+def _image(node: Node, shapes: _Arrays, chosen: Chosen) -> Image:
+    where, own = str(node.folder), node.attributes.get("chunkvol")
+    if isinstance(own, dict) and not node.is_array:
+        given = [name for name, value in chosen.items() if value is not None]
+        if given:
+            raise FormatError(f"{where} has three axes z, y, x and none of {given[0]}: leave --{given[0]} out")
+        return image_of_record(own, shapes, where)
+    if is_image(node):
+        return image_of_multiscales(node.ome, node.zarr, shapes, chosen, where)
+    names = node.document.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
+    known = names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+    return plain_image("", node.shape, known, chosen, where)
+
+
+def _from_level(image: Image, path: str) -> Image:
+    """The image without the levels that are finer than the one at a path."""
+    at = [level.path for level in image.levels].index(path)
+    return replace(image, levels=image.levels[at:])
+
+
+def _volume(node: Node, image: Image, arrays: _Arrays, *, keep_phi: bool) -> Volume:
+    identity = node.fingerprint if image.complete else _fingerprint(node, image, arrays)
     known = image.metadata if keep_phi else image.metadata.deidentified()
-    metadata = replace(known, source=image.metadata.source or print_of_store, pyramid=image.method)
+    metadata = replace(known, source=image.metadata.source or identity, pyramid=_method(node, image))
     finest, *rest = (
         Volume(
-            _source(path / level.path, arrays[level.path], print_of_store, strict=image.complete),
+            array_source(arrays.node(level.path), image.picked, identity, strict=image.complete),
             level.geometry,
             _of_level(metadata, level, image.method),
         )
@@ -70,114 +142,23 @@ def open_store(path: Path, *, keep_phi: bool = False) -> Volume:
     return replace(finest, coarser=tuple(rest))
 
 
+def _fingerprint(node: Node, image: Image, arrays: _Arrays) -> str:
+    """Of a store that does not say what it was made of: all its metadata, what is picked, and some of its voxels."""
+    finest = arrays.node(image.levels[0].path)
+    parts = [node.fingerprint, *(arrays.node(level.path).fingerprint for level in image.levels), repr(image.picked)]
+    return hashlib.sha256("\n".join([*parts, sample_of(finest.folder)]).encode()).hexdigest()
+
+
+def _method(node: Node, image: Image) -> str:
+    """How the coarser levels were made, where that is a way that chunkvol knows; labels are made by their mode."""
+    row = kernels.REDUCERS.get(image.method)
+    if row is not None and row.nested:
+        return image.method
+    return "mode" if "image-label" in node.ome else ""
+
+
 def _of_level(metadata: Metadata, level: Level, method: str) -> Metadata:
-    """The metadata with the step that made a coarser level, where the store says which."""
-    if max(level.factors) <= 1:
-        return metadata
-    return metadata.with_step(reduction_step(level.factors, method))
-
-
-def _json(path: Path, store: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except FileNotFoundError:
-        if any((store / name).exists() for name in (".zgroup", ".zattrs", ".zarray")):
-            raise FormatError(
-                f"{store} is zarr version 2 (OME-Zarr 0.4 or older); chunkvol reads OME-Zarr 0.5"
-            ) from None
-        raise DamagedError(f"{path} is missing: {store} is no finished store") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is not valid JSON ({error}): the store is damaged") from error
-    if not isinstance(data, dict):
-        raise DamagedError(f"{path} is not a JSON object: the store is damaged")
-    return data
-
-
-def _source(folder: Path, array: dict[str, Any], identity: str, *, strict: bool) -> Source:
-    """The array through our reader where every chunk must be there, else through zarr-python."""
-    own = _sharded(folder, array, identity) if strict else None
-    return own if own is not None else _zarr_source(folder, identity)
-
-
-def _sharded(folder: Path, array: dict[str, Any], identity: str) -> ShardedSource | None:
-    """The array through our reader, or None when it is laid out in another way."""
-    try:
-        (sharding,) = array["codecs"]
-        inner = sharding["configuration"]["codecs"]
-        names = [codec["name"] for codec in inner]
-        blosc: dict[str, Any] | None = {} if "blosc" in names else None
-        ours = (
-            sharding["name"] == "sharding_indexed"
-            and sharding["configuration"].get("index_location", "end") == "end"
-            and names in (["bytes", "blosc", "crc32c"], ["bytes", "crc32c"])
-            and inner[0].get("configuration", {}).get("endian", "little") == "little"
-            and [codec["name"] for codec in sharding["configuration"]["index_codecs"]] == ["bytes", "crc32c"]
-            and array["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
-        )
-        if not ours:
-            return None
-        chunk = tuple(int(n) for n in sharding["configuration"]["chunk_shape"])
-        shard = tuple(int(n) for n in array["chunk_grid"]["configuration"]["chunk_shape"])
-        dtype = np.dtype(array["data_type"]).newbyteorder("<")
-        shape = tuple(int(n) for n in array["shape"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if not len(chunk) == len(shard) == len(shape) == 3 or min(chunk) < 1:
-        return None
-    counts = tuple(s // c for s, c in zip(shard, chunk, strict=True))
-    return ShardedSource(folder, shape, Chunks(chunk, dtype, blosc), counts, identity)  # type: ignore[arg-type]  # three axes, just checked
-
-
-def _zarr_source(folder: Path, identity: str) -> ZarrSource:
-    import zarr
-
-    try:
-        array = zarr.open_array(folder, mode="r")
-    except Exception as error:  # zarr raises many kinds for bad metadata
-        raise FormatError(f"{folder} cannot be opened as a zarr array: {error}") from error
-    if array.ndim != 3:
-        raise FormatError(f"{folder} has {array.ndim} axes; chunkvol reads three: z, y, x")
-    dtype: np.dtype[Any] = np.dtype(array.dtype).newbyteorder("=")
-    (planes, rows, columns), (k, j, i) = array.shape, array.chunks
-    return ZarrSource(folder, (planes, rows, columns), dtype, (k, j, i), identity, array)
-
-
-@dataclass(frozen=True)
-class ZarrSource(Source):
-    """A zarr array of another program, through zarr-python."""
-
-    folder: Path
-    """The array's folder."""
-    shape: Shape
-    """Voxels along (k, j, i)."""
-    dtype: np.dtype[Any]
-    """Type of the voxels."""
-    chunk: Shape
-    """Voxels that are read together."""
-    identity: str = ""
-    """Fingerprint of the store."""
-    array: Any = field(default=None, compare=False, repr=False)
-    """The opened array."""
-
-    @property
-    def grain(self) -> Shape:
-        return self.chunk
-
-    @property
-    def fingerprint(self) -> str:
-        return self.identity
-
-    def scratch(self, shape: Shape) -> int:
-        # zarr-python decodes ten chunks at a time by default, each with its bytes, and gathers them in a copy.
-        item = self.dtype.itemsize
-        return (20 * math.prod(self.chunk) + math.prod(shape)) * item
-
-    def preload(self) -> None:
-        import zarr  # noqa: F401  # imported for its size
-
-    def read(self, region: Region, out: Block | None = None) -> Block:
-        try:
-            block = self.array[region]
-        except Exception as error:  # zarr raises many kinds for damaged chunks
-            raise DamagedError(f"{self.folder} cannot be read: {error}") from error
-        return deliver(np.asarray(block, self.dtype), out)
+    """The metadata with the step that made a coarser level, where the store says which, and what is not known of it."""
+    if level.problems:
+        metadata = replace(metadata, assumed=True, problems=(*metadata.problems, *level.problems))
+    return metadata if max(level.factors) <= 1 else metadata.with_step(reduction_step(level.factors, method))

@@ -7,7 +7,7 @@ its own crc32c, and every chunk that meets the volume is present: an absent one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,75 +17,15 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
+from chunkvol.formats.ome_zarr.chunks import Chunks, Cutter, load_codecs, paste, touched
+from chunkvol.formats.ome_zarr.chunks import crc as _crc
 from chunkvol.formats.ome_zarr.layout import CODECS, Layout
-from chunkvol.regions import Region, Shape, ceil_div, intersection, region_shape
+from chunkvol.regions import Region, Shape, ceil_div, region_shape
 from chunkvol.sources import Block, Source
 
 _ABSENT = np.uint64(2**64 - 1)
 
-__all__ = ["Chunks", "ShardWriter", "ShardedSource", "load_codecs"]
-
-
-def load_codecs() -> None:
-    """Import the compressors, so that a plan measures them."""
-    import google_crc32c  # noqa: F401  # imported for its size
-    import numcodecs.blosc  # noqa: F401  # as above
-
-
-def _crc(data: Any) -> bytes:
-    import google_crc32c
-
-    return int(google_crc32c.value(bytes(data))).to_bytes(4, "little")
-
-
-@dataclass(frozen=True, slots=True)
-class Chunks:
-    """Chunks to bytes and back: blosc or nothing, then crc32c."""
-
-    shape: Shape
-    """Voxels of a chunk."""
-    dtype: np.dtype[Any]
-    """Type of the voxels, little endian."""
-    blosc: dict[str, Any] | None
-    """Compressor name and level, or None; reading needs only to know that there is one."""
-    checked: bool = True
-    """True when a crc32c follows each chunk."""
-
-    def encode(self, chunk: Block) -> tuple[bytes, bytes]:
-        """The bytes of a full, contiguous, little-endian chunk, and their checksum."""
-        from numcodecs import blosc
-
-        if self.blosc is None:
-            data = chunk.tobytes()
-        else:
-            name = self.blosc["cname"].encode()
-            data = blosc.compress(chunk, name, self.blosc["clevel"], blosc.BITSHUFFLE, 0)
-        return data, _crc(data)
-
-    def decode(self, data: bytes, where: str) -> Block:
-        """The chunk; `where` names it in errors."""
-        if self.checked:
-            data, crc = data[:-4], data[-4:]
-            if _crc(data) != crc:
-                raise DamagedError(f"{where} fails its checksum: the store is damaged, make it again or restore a copy")
-        size = int(np.prod(self.shape)) * self.dtype.itemsize
-        if self.blosc is not None:
-            data = _decompress(data, size, where)
-        if len(data) != size:
-            raise DamagedError(f"{where} holds {len(data)} bytes, expected {size}: the store is damaged")
-        return np.frombuffer(data, self.dtype).reshape(self.shape)
-
-
-def _decompress(data: bytes, size: int, where: str) -> bytes:
-    from numcodecs import blosc
-
-    # The header's own length comes first: a lying one must not allocate.
-    if len(data) < 16 or int.from_bytes(data[4:8], "little") != size:
-        raise DamagedError(f"{where} is not a chunk of {size} bytes: the store is damaged")
-    try:
-        return bytes(blosc.decompress(data))
-    except (RuntimeError, ValueError) as error:
-        raise DamagedError(f"{where} cannot be decompressed ({error}): the store is damaged") from error
+__all__ = ["ShardWriter", "ShardedSource"]
 
 
 class ShardWriter:
@@ -106,8 +46,8 @@ class ShardWriter:
     def __init__(self, folder: Path, layout: Layout, planes: slice, shard_row: int) -> None:
         self._layout = layout
         self._chunks = Chunks(layout.chunk, np.dtype(layout.dtype).newbyteorder("<"), CODECS[layout.codec])
+        self._cut = Cutter(layout)
         self._first_plane = planes.start
-        self._buffer = np.zeros(layout.chunk, np.dtype(layout.dtype).newbyteorder("<"))
         depth, columns = layout.chunk[0], layout.shape[2]
         self._files: dict[tuple[int, int], _ShardFile] = {}
         for k in range(planes.start // depth, ceil_div(planes.stop, depth)):
@@ -117,20 +57,12 @@ class ShardWriter:
 
     def add(self, block: Block, first_row: int) -> None:
         """Encode a band: planes of the slab, whole chunk rows starting at `first_row`, all columns."""
-        depth, height, width = self._layout.chunk
+        depth, height, _ = self._layout.chunk
         in_shard = self._layout.shard_chunks
-        for k, j, i in np.ndindex(*(ceil_div(n, c) for n, c in zip(block.shape, self._layout.chunk, strict=True))):
-            part = block[k * depth : (k + 1) * depth, j * height : (j + 1) * height, i * width : (i + 1) * width]
+        for (k, j, i), chunk in self._cut(block):
             row = (first_row // height + j) % in_shard[1]
             file = self._files[self._first_plane // depth + k, i // in_shard[2]]
-            file.append(row * in_shard[2] + i % in_shard[2], self._chunks.encode(self._padded(part)))
-
-    def _padded(self, part: Block) -> Block:
-        """The chunk in one piece, zeros beyond the volume; the memory is the same for every chunk."""
-        if part.shape != self._layout.chunk:
-            self._buffer[...] = 0
-        self._buffer[tuple(slice(0, n) for n in part.shape)] = part
-        return self._buffer
+            file.append(row * in_shard[2] + i % in_shard[2], self._chunks.encode(chunk))
 
     def close(self) -> None:
         """Write the indices and start the way to disk."""
@@ -198,26 +130,23 @@ class ShardedSource(Source):
         return self.identity
 
     def scratch(self, shape: Shape) -> int:
-        return 4 * int(np.prod(self.chunks.shape)) * self.dtype.itemsize
+        return 4 * self.chunks.size
 
     def preload(self) -> None:
         load_codecs()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out
-        for shard, chunks in self._by_shard(region):
+        for shard, chunks in self._by_shard(region).items():
             self._read_shard(shard, chunks, region, block)
         return block
 
-    def _by_shard(self, region: Region) -> Iterator[tuple[Shape, list[Shape]]]:
+    def _by_shard(self, region: Region) -> dict[Shape, list[Shape]]:
         groups: dict[Shape, list[Shape]] = {}
-        ranges = [range(s.start // c, ceil_div(s.stop, c)) for s, c in zip(region, self.chunks.shape, strict=True)]
-        for k in ranges[0]:
-            for j in ranges[1]:
-                for i in ranges[2]:
-                    a, b, c = self.shard_chunks
-                    groups.setdefault((k // a, j // b, i // c), []).append((k, j, i))
-        yield from groups.items()
+        a, b, c = self.shard_chunks
+        for k, j, i in touched(region, self.chunks.shape):
+            groups.setdefault((k // a, j // b, i // c), []).append((k, j, i))
+        return groups
 
     def _read_shard(self, shard: Shape, chunks: Sequence[Shape], region: Region, block: Block) -> None:
         name = "c/" + "/".join(map(str, shard))
@@ -254,9 +183,4 @@ class ShardedSource(Source):
             raise DamagedError(f"{where} is missing: the store is damaged, make it again or restore a copy")
         data = bytearray(length)
         system.pread_into(fd, memoryview(data), offset)
-        voxels = self.chunks.decode(bytes(data), where)
-        k, j, i = (slice(c * n, (c + 1) * n) for c, n in zip(chunk, self.chunks.shape, strict=True))
-        common = intersection((k, j, i), region)
-        here = tuple(slice(s.start - r.start, s.stop - r.start) for s, r in zip(common, region, strict=True))
-        there = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(common, (k, j, i), strict=True))
-        block[here] = voxels[there]
+        paste(block, region, self.chunks.decode(bytes(data), where), chunk)

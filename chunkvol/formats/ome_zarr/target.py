@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chunkvol import kernels
-from chunkvol.formats.ome_zarr.attributes import Image
+from chunkvol.formats.ome_zarr.image import Image
 from chunkvol.formats.ome_zarr.layout import Layout, check_dtype
 from chunkvol.regions import spans
 from chunkvol.sources import RawSource, Source
@@ -30,6 +30,8 @@ class StoreTarget:
     """Levels and metadata."""
     codec: str
     """Key of `CODECS`."""
+    ngff: str = "0.5"
+    """Version of the NGFF metadata, which decides that of zarr."""
     bands: tuple[int, int] = (64, 64)
     """Rows held at once in each of the two stages."""
     spool: bool = False
@@ -46,7 +48,8 @@ class StoreTarget:
     def depth(self) -> int:
         """Planes of a slab of level 0: whole chunks, and whole blocks of the coarsest level."""
         planes = self.source.shape[0]
-        return planes if planes <= 64 else max(64, self.image.levels[-1].factors[0])
+        chunk = self.layout(0).chunk[0]
+        return planes if planes <= chunk else max(chunk, self.image.levels[-1].factors[0])
 
     @property
     def rows(self) -> int:
@@ -57,7 +60,8 @@ class StoreTarget:
 
     def layout(self, level: int) -> Layout:
         """How a level is cut."""
-        return Layout(self.image.levels[level].geometry.shape, check_dtype(self.source.dtype), self.codec)
+        shape, zarr = self.image.levels[level].geometry.shape, 2 if self.ngff == "0.4" else 3
+        return Layout(shape, check_dtype(self.source.dtype), self.codec, zarr)
 
     def scratch(self, level: int) -> RawSource:
         """The raw voxels of a coarser level, between the stages."""

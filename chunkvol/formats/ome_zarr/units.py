@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chunkvol import kernels, system
+from chunkvol.formats.ome_zarr.chunkfiles import ChunkFileWriter
 from chunkvol.formats.ome_zarr.shards import ShardWriter
 from chunkvol.formats.ome_zarr.target import StoreTarget, Unit
 from chunkvol.pyramid import steps_between
@@ -76,7 +77,11 @@ def _write_rows(target: StoreTarget, unit: Unit, source: Any, first_plane: int, 
     columns = slice(0, layout.shape[2])
     held = np.empty(depth * min(band, rows.stop - rows.start) * columns.stop, target.source.dtype)
     for shard in spans(rows.stop, layout.shard[1], rows.start):
-        writer = ShardWriter(folder, layout, planes, shard.start // layout.shard[1])
+        writer = (
+            ChunkFileWriter(folder, layout, planes)
+            if layout.zarr == 2
+            else ShardWriter(folder, layout, planes, shard.start // layout.shard[1])
+        )
         try:
             for part in spans(shard.stop, band, shard.start):
                 region = (slice(first_plane, first_plane + depth), part, columns)

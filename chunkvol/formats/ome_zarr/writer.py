@@ -11,10 +11,11 @@ from chunkvol import kernels
 from chunkvol._version import __version__
 from chunkvol.errors import InputError
 from chunkvol.execute import Runner, Work
-from chunkvol.formats.ome_zarr.attributes import Image, Level, group_json
+from chunkvol.formats.ome_zarr.chunks import load_codecs
+from chunkvol.formats.ome_zarr.image import Image, Level
 from chunkvol.formats.ome_zarr.layout import CODECS
+from chunkvol.formats.ome_zarr.ngff import VERSIONS, documents
 from chunkvol.formats.ome_zarr.promise import Workers, fitted, plan_for
-from chunkvol.formats.ome_zarr.shards import load_codecs
 from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.formats.ome_zarr.units import write_unit
 from chunkvol.memory import Plan
@@ -69,8 +70,10 @@ def _write_metadata(target: StoreTarget) -> None:
     """The arrays' metadata, the group's last."""
     store = target.folder / target.name
     for number, level in enumerate(target.image.levels):
-        _write_json(store / level.path / "zarr.json", target.layout(number).to_json())
-    _write_json(store / "zarr.json", group_json(target.image, __version__))
+        layout = target.layout(number)
+        _write_json(store / level.path / layout.document, layout.to_json())
+    for name, content in documents(target.image, target.ngff, __version__).items():
+        _write_json(store / name, content)
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
@@ -94,13 +97,14 @@ def prepare_store(
     target: Path,
     *,
     method: str | None = None,
-    codec: str = "lz4",
+    codec: str | None = None,
+    ngff_version: str = "0.5",
     workers: int,
     budget: int,
     baseline: int,
     action: str,
 ) -> StoreJob:
-    """Plan an OME-Zarr 0.5 store of stored values with all pyramid levels.
+    """Plan an OME-Zarr store of stored values with all pyramid levels.
 
     Parameters
     ----------
@@ -111,7 +115,9 @@ def prepare_store(
     method
         A nested method of `REDUCERS`: mean, stride, mode, min or max; when left out the volume's own, else mean.
     codec
-        Key of `CODECS`.
+        Key of `CODECS`; when left out lz4, or zstd for 0.4, where it alone has checksums.
+    ngff_version
+        Of `VERSIONS`: 0.4 (zarr 2, a file a chunk), 0.5 or 0.6 (zarr 3, sharded).
     workers, budget, baseline
         Most units at a time; bytes for the whole process; bytes it holds already.
     action
@@ -120,28 +126,31 @@ def prepare_store(
     Raises
     ------
     InputError
-        Unknown method or codec, or a method that builds no pyramids.
+        Unknown method, codec or version, or a method that builds no pyramids.
     BudgetError
         When even the smallest units do not fit; the message names the smallest budget that would do.
     """
     method = method or volume.metadata.pyramid or "mean"
-    _check_options(method, codec)
+    codec = codec or ("zstd" if ngff_version == "0.4" else "lz4")
+    _check_options(method, codec, ngff_version)
     source = volume.source
     source.preload()
     load_codecs()
     levels = _levels(volume, method)
     image = Image(levels, replace(volume.metadata, problems=()), method if len(levels) > 1 else "")
-    draft = StoreTarget(target.name, source, image, codec)
+    draft = StoreTarget(target.name, source, image, codec, ngff_version)
     ready, count = fitted(draft, workers=workers, budget=budget, baseline=baseline)
     return StoreJob(plan_for(ready, count, budget=budget, baseline=baseline, action=action), ready, count)
 
 
-def _check_options(method: str, codec: str) -> None:
+def _check_options(method: str, codec: str, ngff: str) -> None:
     nested = [name for name, row in kernels.REDUCERS.items() if row.nested]
     if method not in nested:
         raise InputError(f"pyramids are made by {', '.join(nested)}, not by {method!r}")
     if codec not in CODECS:
         raise InputError(f"unknown codec {codec!r}; use one of {', '.join(CODECS)}")
+    if ngff not in VERSIONS:
+        raise InputError(f"OME-Zarr {ngff!r} is not written; use one of {', '.join(VERSIONS)}")
 
 
 def _levels(volume: Volume, method: str) -> tuple[Level, ...]:
