@@ -56,6 +56,11 @@ def imagej_fields(text: str) -> dict[str, str]:
 def _imagej(fields: Mapping[str, str]) -> Described:
     counts = {key: _count(fields.get(key, "1")) for key in ("channels", "frames", "images")}
     for key in ("channels", "frames"):
+        if counts[key] == counts["images"] > 1:
+            raise FormatError(
+                f"holds {counts[key]} {key} of one slice; if they are slices, say so in Image > Properties of Fiji and "
+                "save it again"
+            )
         if counts[key] > 1:
             raise FormatError(f"is a hyperstack with {counts[key]} {key}; one of each is read: {_SPLIT}")
     return Described(counts["images"], follow=True)
