@@ -44,6 +44,8 @@ def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
 def check_replaceable(name: Path, kind: str, marker: str) -> None:
     """Refuse to replace a folder of something else: ours is empty, or holds `marker`, which a file never does.
 
+    Where outputs of a kind differ, `marker` has several names with blanks between them: any of them will do.
+
     Raises
     ------
     OutputError
@@ -51,7 +53,7 @@ def check_replaceable(name: Path, kind: str, marker: str) -> None:
     """
     if not name.is_dir() or name.is_symlink() or not any(name.iterdir()):
         return
-    if not marker or not (name / marker).is_file():
+    if not any((name / one).is_file() for one in marker.split()):
         raise OutputError(
             f"{name} is a folder that holds no finished {kind}; nothing was overwritten: "
             "remove it, or choose another name"

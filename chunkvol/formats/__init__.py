@@ -67,7 +67,7 @@ class Format:
     read_options: frozenset[str] = frozenset()
     """Keyword arguments that `read` takes: what a caller may decide about an input that is not plain."""
     marker: str = ""
-    """A file by which an older output is known where outputs are folders."""
+    """A file by which an older output is known where outputs are folders; or several, with blanks between them."""
     overlap: int = 1
     """Units a processor, where units wait for the disk: measured on slices that are not in the page cache."""
 
@@ -100,7 +100,7 @@ FORMATS = {
             prepare_store,
             frozenset({"method", "codec", "ngff_version"}),
             Place.names() | {"keep_phi", "time", "channel"},
-            marker="zarr.json",
+            marker="zarr.json .zattrs",
         ),
         Format(
             "Slicer segmentation",
