@@ -198,8 +198,8 @@ def ingest(
     if method is not None:
         options["method"] = method
     write_volume(volume, target, progress=progress, **options)
-    kept = format_for_writing(Path(target)).read_options
-    return open_volume(target, **{name: value for name, value in reading.items() if name in kept})
+    # What was decided about the input, its place or the time that was read, is in the store.
+    return open_volume(target, **{name: value for name, value in reading.items() if name == "keep_phi"})
 
 
 def _opened(source: PathLike | Volume, progress: Progress | None, reading: dict[str, Any]) -> Volume:
