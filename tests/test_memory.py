@@ -13,6 +13,7 @@ import pydicom
 import pytest
 
 from chunkvol.errors import InputError
+from chunkvol.formats import FORMATS, Format
 from chunkvol.memory import MIB, fit, format_bytes, parse_bytes
 from chunkvol.phantom import write_phantom
 
@@ -65,6 +66,11 @@ JOBS = {
     "frames of one file": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd"), odd="frames"),
     "one worker": Shape((512, 512, 64), ("downsample", "--factor", "2", "-j", "1", "-o", "o.nrrd")),
 }
+
+
+WRITERS = [row for row in FORMATS.values() if row.prepare is not None and row.key != "seg-nrrd"]
+UNSIGNED = ("png-slices", "imagej")
+"""Formats that hold no negative values."""
 
 
 def with_gap(paths: list[Path]) -> None:
@@ -166,6 +172,33 @@ def test_memory_is_flat_in_the_number_of_slices(verb: str, series: Any, tmp_path
         job = Shape((384, 400, slices), (verb, *rest))
         peaks.append(run(job, series(job), folder)["peak_measured"])
     assert max(peaks) - min(peaks) <= 16 * MIB, [format_bytes(p) for p in peaks]
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)
+def test_each_format_keeps_the_promise_and_is_flat_when_written_and_when_read(
+    row: Format, series: Any, tmp_path: Path
+) -> None:
+    """12 MiB more voxels are seen where a writer or a reader holds them."""
+    peaks: dict[str, list[int]] = {"write": [], "read": []}
+    for slices in (96, 240):
+        folder = tmp_path / str(slices)
+        folder.mkdir()
+        whole = f"o{row.suffixes[0] if row.suffixes else ''}"
+        more = ("--dtype", "uint16", "--window", "-1024,3000") if row.key in UNSIGNED else ()
+        write = Shape((384, 400, slices), ("convert", "-o", whole, "--format", row.key, *more))
+        read = Shape((384, 400, slices), ("downsample", "--factor", "3", "-o", "small.nrrd"))
+        for name, job, source in (("write", write, series(write)), ("read", read, folder / whole)):
+            facts = run(job, source, folder)
+            planned, measured = facts["peak_bytes"], facts["peak_measured"]
+            assert measured <= planned <= 1.3 * measured + 64 * MIB, (
+                name,
+                format_bytes(planned),
+                format_bytes(measured),
+            )
+            peaks[name].append(measured)
+    for name, (few, many) in peaks.items():
+        assert many - few <= 12 * MIB, (name, format_bytes(few), format_bytes(many))
 
 
 @pytest.mark.parametrize(
