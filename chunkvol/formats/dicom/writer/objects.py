@@ -103,9 +103,10 @@ def acquisition(kind: Kind, extra: Mapping[str, Any]) -> Elements:
 
 
 def line(text: str, longest: int) -> str:
-    """One line of printable text without backslashes, which would part values."""
+    """One line of printable text without backslashes, which would part values; `longest` counts bytes of UTF-8, as
+    strict readers do."""
     printable = "".join(c if c.isprintable() and c != "\\" else " " for c in text)
-    return " ".join(printable.split())[:longest].strip()
+    return " ".join(printable.split()).encode()[:longest].decode(errors="ignore").strip()
 
 
 def _value(vr: str, fact: Any) -> str:
