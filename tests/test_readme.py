@@ -14,7 +14,7 @@ import pytest
 
 from chunkvol import errors
 from chunkvol.cli import cli
-from chunkvol.formats import FORMATS
+from chunkvol.formats import FORMATS, formats_table
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.pixels.transfer import SYNTAXES
 from chunkvol.formats.ome_zarr.layout import CODECS
@@ -110,12 +110,14 @@ def test_every_verb_is_described() -> None:
     assert {f"chunkvol {verb}" for verb in cli.list_commands(None)} <= code_words(section("Commands"))
 
 
-def test_every_format_and_its_suffixes_are_in_the_table() -> None:
+def test_the_table_of_formats_is_what_the_command_prints() -> None:
     text = section("Formats")
+    assert f"<!-- chunkvol formats -->\n{formats_table()}\n<!-- end -->" in text
     for row in FORMATS.values():
-        assert f"| {row.name} " in text
-        assert set(row.suffixes) <= code_words(text)
-        assert row.options <= code_words(text)
+        for name in row.options:
+            assert f"--{name.replace('_', '-')}" in text, name
+        for name in row.read_options - ReadOptions.names():
+            assert f"--{name.replace('_', '-')}" in text, name
     assert set(CODECS) <= code_words(text)
 
 

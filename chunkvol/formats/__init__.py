@@ -297,25 +297,22 @@ def format_rows() -> list[dict[str, str]]:
     return [
         {
             "format": row.name,
+            "name": ", ".join(row.suffixes) or "a folder or file, by content",
             "--format": row.key,
-            "suffixes": " ".join(row.suffixes) or "a folder or by content",
-            "read": "yes" if row.read is not None else "",
-            "write": "yes" if row.prepare is not None else "",
-            "place": row.traits.affine,
-            "shear": "yes" if row.traits.shear else "",
+            "is": ", ".join(word for word, does in (("read", row.read), ("written", row.prepare)) if does is not None),
+            "affine": row.traits.affine,
+            "shear": "yes" if row.traits.shear else "no",
             "precision": row.traits.precision,
             "largest": row.traits.limit,
-            "slope and intercept": row.traits.values,
-            "who reads it": row.traits.readers,
+            "slope, intercept": row.traits.values,
+            "other readers": row.traits.readers,
         }
         for row in FORMATS.values()
     ]
 
 
 def formats_table() -> str:
-    """The same as a table in Markdown, columns aligned."""
+    """The same as a table in Markdown."""
     rows = format_rows()
-    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["| " + " | ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)) + " |" for line in lines]
-    return "\n".join([text[0], "| " + " | ".join("-" * n for n in widths) + " |", *text[1:]])
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
