@@ -26,7 +26,7 @@ _SAMPLED = 16
 _MOST_TEXT = 16 << 20
 """Bytes of a text file, which is read at once."""
 
-__all__ = ["Bytes", "FilesSource", "data_sizes", "fingerprint", "raw_source", "text_source"]
+__all__ = ["Bytes", "FilesSource", "data_sizes", "fingerprint", "raw_source", "short", "text_source"]
 
 
 @dataclass(frozen=True, eq=False)

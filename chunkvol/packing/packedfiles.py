@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from chunkvol.packing.packed import PackedSource
-from chunkvol.rawfiles import Bytes
+from chunkvol.packing.packed import PACKINGS, PackedSource
+from chunkvol.rawfiles import Bytes, short
 from chunkvol.regions import Region, Shape, region_shape, voxels
 from chunkvol.sources import Block, RawSource, Source
 
 _COPY = 1 << 20
 
-__all__ = ["PackedFilesSource"]
+__all__ = ["PackedFilesSource", "packed_source"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +93,43 @@ class PackedFilesSource(Source):
         shape = (self.shape[0] // len(self.names), *self.shape[1:])
         path, start = self.folder / self.names[number], int(self.starts[number])
         return PackedSource(path, shape, self.stored, self.packing, start, self.lead)
+
+
+def packed_source(
+    folder: Path,
+    names: tuple[str, ...],
+    sizes: Bytes,
+    starts: Bytes,
+    shape: Shape,
+    stored: np.dtype[Any],
+    packing: str,
+    *,
+    lead: int = 0,
+    identity: str = "",
+) -> Source:
+    """The voxels of one or many compressed files, refused where so few bytes cannot hold them.
+
+    Parameters
+    ----------
+    folder, names, sizes, starts
+        The files, their bytes, and where their streams start; each holds the same number of planes.
+    shape, stored
+        Of the whole, axes (k, j, i).
+    packing
+        Key of `PACKINGS`.
+    lead, identity
+        As in `PackedSource`.
+
+    Raises
+    ------
+    DamagedError
+        A file is too small for any stream of its planes.
+    """
+    part: Shape = (shape[0] // len(names), *shape[1:])
+    needed, ratio = voxels(part) * stored.itemsize, PACKINGS[packing].most_ratio
+    for name, available in zip(names, np.maximum(sizes - starts, 0).tolist(), strict=True):
+        if available * ratio < needed:
+            raise short(folder / name, f"at most {available * ratio}", needed, part, stored)
+    if len(names) == 1:
+        return PackedSource(folder / names[0], shape, stored, packing, int(starts[0]), lead, identity)
+    return PackedFilesSource(folder, names, starts, shape, stored, packing, int(sizes.sum()), lead, identity)

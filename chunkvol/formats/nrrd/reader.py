@@ -12,9 +12,8 @@ from chunkvol.errors import DamagedError, FormatError, GeometryError
 from chunkvol.formats.nrrd.datafiles import data_names
 from chunkvol.formats.nrrd.header import NrrdHeader, metadata_from_header, parse_header
 from chunkvol.formats.nrrd.space import geometry_from_header
-from chunkvol.packing.packed import PACKINGS, PackedSource
-from chunkvol.packing.packedfiles import PackedFilesSource
-from chunkvol.rawfiles import Bytes, data_sizes, fingerprint, raw_source, short, text_source
+from chunkvol.packing.packedfiles import packed_source
+from chunkvol.rawfiles import Bytes, data_sizes, fingerprint, raw_source, text_source
 from chunkvol.sources import Source
 from chunkvol.volume import Volume
 
@@ -97,27 +96,17 @@ def _source(header: NrrdHeader, names: tuple[str, ...], sizes: Bytes, start: int
             identity=identity,
         )
     if header.encoding != "ascii":
-        return _packed(header, names, sizes, starts, identity), []
+        shape, stored = header.shape, header.stored
+        source = packed_source(
+            folder, names, sizes, starts, shape, stored, header.encoding, lead=skip, identity=identity
+        )
+        return source, []
     if len(names) > 1:
         raise FormatError(
             f"{header.path} has text in {len(names)} files; raw, gzip and bzip2 are read from several: join them with "
             "'unu save -f nrrd -e raw -i IN.nhdr -o OUT.nrrd'"
         )
     return text_source(folder / names[0], int(starts[0]), header.shape, header.stored, identity), []
-
-
-def _packed(header: NrrdHeader, names: tuple[str, ...], sizes: Bytes, starts: Bytes, identity: str) -> Source:
-    folder, packing, skip = header.path.parent, header.encoding, header.byte_skip
-    needed = header.data_bytes // len(names)
-    most = [(size - start) * PACKINGS[packing].most_ratio for size, start in zip(sizes.tolist(), starts, strict=True)]
-    for name, bytes_ in zip(names, most, strict=True):
-        if bytes_ < needed:
-            shape = (header.shape[0] // len(names), *header.shape[1:])
-            raise short(folder / name, f"at most {bytes_}", needed, shape, header.stored)
-    if len(names) == 1:
-        return PackedSource(folder / names[0], header.shape, header.stored, packing, int(starts[0]), skip, identity)
-    packed = int(sizes.sum())
-    return PackedFilesSource(folder, names, starts, header.shape, header.stored, packing, packed, skip, identity)
 
 
 def _after_lines(header: NrrdHeader, names: tuple[str, ...], start: int) -> Bytes:
