@@ -20,7 +20,7 @@ TILE = 512
 
 _STEP = 16
 """Tile sides are multiples of it (TIFF 6.0, section 15)."""
-_PIECE_BYTES = 1 << 22
+_PIECE_BYTES = 1 << 21
 """Voxels that are reduced at a time."""
 
 __all__ = ["TILE", "Pyramid", "plane_levels"]

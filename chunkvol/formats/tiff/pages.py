@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
-from chunkvol.formats.tiff.beside import notes_of, sidecar_beside
+from chunkvol.formats.tiff.beside import imagej_note, notes_of, sidecar_beside
 from chunkvol.formats.tiff.imagej import imagej_description
 from chunkvol.formats.tiff.layout import Layout, check_type, one_strip
 from chunkvol.volume import Volume
@@ -20,9 +20,9 @@ def prepare_tiff(volume: Volume, target: Path, *, workers: int, budget: int, bas
     """Plan a TIFF file of real values, a page a plane, with a JSON sidecar of its whole geometry.
 
     Resolution tags say the spacing within planes, per centimetre, as ITK, ImageJ and Bio-Formats read it. No tag of
-    TIFF says the spacing of planes: the description does, in the words of ImageJ, and in micrometres, since ImageJ
-    takes per centimetre tags as they are for no other unit, and Bio-Formats takes any number for micrometres. ImageJ
-    itself reads files of the classic form; larger ones are BigTIFF, which Fiji's Bio-Formats opens.
+    TIFF says how far planes are apart: the description does, in ImageJ's words and in micrometres, the one unit to
+    which ImageJ converts resolutions per centimetre, and the one that Bio-Formats takes such a number for. ImageJ
+    opens the classic form; files beyond 4 GiB are BigTIFF, which Fiji's Bio-Formats opens.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def prepare_tiff(volume: Volume, target: Path, *, workers: int, budget: int, bas
     text = imagej_description(planes, spacing[0], "um")
     layout = Layout(planes, planes, (one_strip(real.shape[1:], real.dtype),), real.dtype, spacing[1:], text).fitted()
     file = FlatFile((target.name,), b"", begin=layout.begin, extras=sidecar_beside(real, f"{target.name}.json"))
-    notes = notes_of(volume, real, "TIFF")
+    notes = [*notes_of(volume, real, "TIFF"), *imagej_note(real)]
     if layout.big:
         notes.append("the file is BigTIFF, as all beyond 4 GiB: Fiji opens it by Plugins > Bio-Formats")
     return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from chunkvol.flatfile import check_encoding
 from chunkvol.formats.sidecar import FOLDER_SIDECAR
-from chunkvol.formats.tiff.beside import notes_of, sidecar_beside
+from chunkvol.formats.tiff.beside import imagej_note, notes_of, sidecar_beside
 from chunkvol.formats.tiff.layout import Layout, check_type, image_tags, one_strip, strip_tags
 from chunkvol.formats.tiff.pages import TYPES
 from chunkvol.formats.tiff.resolution import resolution_tags
@@ -131,6 +131,6 @@ def prepare_tiff_slices(
         budget=budget,
         baseline=baseline,
         action=action,
-        notes=notes_of(volume, real, "TIFF"),
+        notes=[*notes_of(volume, real, "TIFF"), *imagej_note(real)],
         extras=sidecar_beside(real, FOLDER_SIDECAR),
     )
