@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,9 @@ def test_palettes_of_greys_give_their_greys(tmp_path: Path, turned: bool) -> Non
 
 def test_an_imagej_stack_whose_pages_are_left_out_is_read(tmp_path: Path) -> None:
     stack = grey_stack()
-    tifffile.imwrite(tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZYX"})  # one directory, all planes behind it
+    tifffile.imwrite(
+        tmp_path / "s.tif", stack, imagej=True, metadata={"axes": "ZYX"}
+    )  # one directory, all planes behind it
     np.testing.assert_array_equal(np.asarray(opened(tmp_path / "s.tif")), stack)
     tifffile.imwrite(tmp_path / "t.tif", stack, truncate=True)
     np.testing.assert_array_equal(np.asarray(opened(tmp_path / "t.tif")), stack)
@@ -407,3 +410,25 @@ def test_without_imagecodecs_compressed_slices_say_what_to_install(
 def test_a_stack_that_calls_its_slices_channels_says_where_to_change_that(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", grey_stack(), imagej=True)
     refused(tmp_path / "s.tif", FormatError, "holds 5 channels of one slice; .*Image > Properties")
+
+
+@pytest.mark.parametrize("name", ["tiles", "LZW, predictor, big endian", "palette", "colour", "png", "bmp"])
+def test_a_read_holds_no_more_than_its_scratch(tmp_path: Path, name: str) -> None:
+    plane = grey_stack("uint8", (1, 500, 700))[0]
+    ramp = np.stack([np.arange(256, dtype=np.uint16)[::-1] * 257] * 3)
+    path = tmp_path / "s"
+    if name in WRITERS:
+        WRITERS[name](path, plane)
+    elif name == "colour":
+        write_tiff(path, np.stack([plane] * 3, -1), photometric="rgb", compression="lzw")
+    else:
+        write_tiff(path, plane, **({"photometric": "palette", "colormap": ramp} if name == "palette" else TIFFS[name]))
+    source = opened(path).source
+    block = np.empty((1, 300, 600), source.dtype)
+    region = (slice(0, 1), slice(150, 450), slice(50, 650))
+    source.read(region, block)
+    tracemalloc.start()
+    source.read(region, block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= source.scratch(block.shape) + (1 << 17)

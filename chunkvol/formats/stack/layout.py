@@ -11,9 +11,11 @@ import numpy.typing as npt
 from chunkvol.errors import FormatError
 from chunkvol.sources import Block
 
+PALETTE_PIXELS = 1 << 16
+"""Pixels that are looked up at a time, a row at least."""
 WAY_OUT = "make it grey first, as with Image > Type > 8-bit in Fiji"
 
-__all__ = ["WAY_OUT", "FilePlanes", "Layout", "grey_palette", "take_grey"]
+__all__ = ["PALETTE_PIXELS", "WAY_OUT", "FilePlanes", "Layout", "grey_palette", "take_grey"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def grey_palette(colours: npt.NDArray[np.uint8]) -> bytes | None:
 
 
 def take_grey(stored: Block, layout: Layout, out: Block) -> None:
-    """Fill `out`, shape (rows, columns), with grey values; a map of one byte a pixel and one of grey are held.
+    """Fill `out`, shape (rows, columns), with grey values; of several samples a map of one byte a pixel is held.
 
     `stored` has shape (rows, columns) or (rows, columns, samples).
 
@@ -111,9 +113,16 @@ def take_grey(stored: Block, layout: Layout, out: Block) -> None:
             opaque = np.iinfo(stored.dtype).max if stored.dtype.kind in "iu" else 1
             _refuse(int(np.count_nonzero(stored[..., -1] != opaque)), "is not opaque: its alpha channel counts")
     if layout.palette:
-        np.take(np.frombuffer(layout.palette, np.uint8), grey, out=out)
+        _take_palette(grey, np.frombuffer(layout.palette, np.uint8), out)
     else:
         np.copyto(out, grey)
+
+
+def _take_palette(stored: Block, palette: Block, out: Block) -> None:
+    """Some rows at a time: numpy makes indices of eight bytes first."""
+    deep = max(1, PALETTE_PIXELS // stored.shape[1])
+    for start in range(0, len(stored), deep):
+        out[start : start + deep] = palette[stored[start : start + deep]]
 
 
 def _refuse(differing: int, what: str) -> None:

@@ -53,7 +53,7 @@ def png_planes(fd: int, size: int, head: bytes) -> FilePlanes:
     alpha = colour in (4, 6) or b"tRNS" in head
     samples = _SAMPLES[colour] + (colour not in (4, 6) and alpha)
     layout = Layout(rows, columns, np.dtype(f"u{bits // 8}"), samples, "PNG", alpha=alpha, needs_codecs=True)
-    return _one(layout, 0, size)
+    return _one(layout, 0, size, most_ratio=1032)
 
 
 def jpeg_planes(fd: int, size: int, head: bytes) -> FilePlanes:
@@ -78,7 +78,8 @@ def jpeg_planes(fd: int, size: int, head: bytes) -> FilePlanes:
     if not system.pread(fd, 64, max(0, size - 64)).rstrip(b"\0\xff").endswith(b"\xff\xd9"):
         raise DamagedError("it is cut short: its end mark is missing")
     layout = Layout(facts.rows, facts.columns, np.dtype("u1"), facts.samples, "JPEG", needs_codecs=True)
-    return _one(layout, 0, size, "JPEG is lossy: the values are near those that were scanned, not the same")
+    note = "JPEG is lossy: the values are near those that were scanned, not the same"
+    return _one(layout, 0, size, note, most_ratio=4096)
 
 
 def bmp_planes(fd: int, size: int, head: bytes) -> FilePlanes:
@@ -122,7 +123,10 @@ def _bmp_palette(head: bytes, at: int, entries: int, start: int) -> bytes:
     return palette
 
 
-def _one(layout: Layout, offset: int, length: int, *notes: str) -> FilePlanes:
+def _one(layout: Layout, offset: int, length: int, *notes: str, most_ratio: int = 1) -> FilePlanes:
     if layout.rows < 1 or layout.columns < 1:
         raise DamagedError(f"its header says {layout.columns} x {layout.rows} pixels")
+    # Of a palette a byte a pixel is stored, of other samples all.
+    if layout.rows * layout.columns * layout.dtype.itemsize > length * most_ratio:
+        raise DamagedError(f"its header promises {layout.text} pixels, and {length} bytes cannot hold them")
     return FilePlanes((layout,), (offset,), (length,), notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ import numpy.typing as npt
 from chunkvol import system
 from chunkvol.errors import DamagedError, FormatError, InputError
 from chunkvol.formats.stack.decoding import decoded, preload
-from chunkvol.formats.stack.layout import Layout, take_grey
+from chunkvol.formats.stack.layout import PALETTE_PIXELS, Layout, take_grey
 from chunkvol.regions import Region, Shape, region_shape
 from chunkvol.sources import Block, Source
 
+_HELD = {"TIFF": (1, 3.0), "PNG": (1, 2.0), "JPEG": (2, 3.2)}
+"""Copies of the file and of the decoded samples that are held at once, measured at 3000 x 2500 and rounded up: of a
+strip as large as its page with a predictor, of progressive JPEG."""
 _AHEAD = 128 << 20  # what a disk delivers while a plan is made; as for DICOM
 
 __all__ = ["StackPlanes"]
@@ -149,9 +153,9 @@ def _scratch(layout: Layout, shape: Shape, longest: int) -> int:
     rows = layout.rows if layout.codec else shape[1]
     samples = rows * layout.columns * layout.samples * layout.dtype.itemsize
     compared = rows * layout.columns if layout.samples > 1 else 0
-    turned = shape[1] * shape[2] if layout.palette else 0
+    turned = 10 * max(PALETTE_PIXELS, shape[2]) if layout.palette else 0
     if not layout.codec:
-        # A palette is applied through indices of eight bytes, of colours a padded row is copied.
-        return rows * max(layout.row_bytes, 1) + (samples if layout.samples > 1 else 0) + compared + 8 * turned
-    # Measured for strips as large as the page, with predictor: the page, a strip, and the strip without predictor.
-    return 2 * longest + 3 * samples + compared + 8 * turned
+        # Of padded rows of colours a copy is made.
+        return rows * layout.row_bytes + (samples if layout.samples > 1 else 0) + compared + turned
+    files, planes = _HELD[layout.codec]
+    return files * longest + math.ceil(planes * samples) + compared + turned

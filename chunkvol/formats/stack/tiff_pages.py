@@ -21,8 +21,18 @@ _TYPES = {
 """By SampleFormat (1 unsigned, 2 signed, 3 float, 4 undefined) and bits."""
 _FORMATS = {1: "unsigned", 2: "signed", 3: "floating point", 4: "undefined", 5: "complex", 6: "complex"}
 _DEFLATE = (8, 32946)
-_COMPRESSIONS = {1, 5, 7, *_DEFLATE, 32773, 34712, 34925, 50000}
-"""None, LZW, JPEG, deflate (two numbers), PackBits, JPEG 2000, LZMA, zstd."""
+_MOST_RATIO = {
+    1: 1,
+    5: 4096,  # LZW: a code of 12 bits stands for at most all that the table was built from
+    7: 4096,  # JPEG: a bit a block of 64 at least
+    8: 1032,  # deflate: 258 bytes for two bits
+    32946: 1032,
+    32773: 64,  # PackBits: 128 bytes for two
+    34712: 1 << 20,  # JPEG 2000
+    34925: 1 << 20,  # LZMA
+    50000: 1 << 16,  # zstd: 128 KiB for four bytes
+}
+"""Most bytes that one stored byte can become, by compression; the others are not read."""
 _COLOURS = {2: "RGB", 6: "YCbCr"}
 _OTHERS = {4: "a mask", 5: "CMYK", 8: "CIE Lab", 9: "CIE Lab", 10: "CIE Lab", 32803: "a colour filter array"}
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType
@@ -122,14 +132,26 @@ def _page(ifd: Ifd) -> tuple[Layout, int, int]:
             raise _beyond(int(offsets[0]) + plane, ifd.data.size, "pixels")
         row_bytes = plane // layout.rows
         return replace(layout, row_bytes=row_bytes), int(offsets[0]), plane
-    if not len(offsets) or len(offsets) != len(counts) or not offsets.all() or not counts.all():
+    if len(offsets) != len(counts) or len(offsets) < _pieces(ifd, layout) or not (offsets.all() and counts.all()):
         raise DamagedError("its header does not say where all of its pixels are")
     end = int((offsets + counts).max())
     if end > ifd.data.size:
         raise _beyond(end, ifd.data.size, "pixels")
     compression, predictor = ifd.number(259, 1), ifd.number(317, 1)
+    if plane > int(counts.sum()) * _MOST_RATIO[compression]:
+        raise DamagedError(f"its header promises {plane} bytes of pixels, and {counts.sum()} bytes cannot hold them")
     needed = compression not in (1, *_DEFLATE) or predictor != 1 or ifd.number(266, 1) != 1
     return replace(layout, codec="TIFF", needs_codecs=needed), ifd.at, int(counts.sum())
+
+
+def _pieces(ifd: Ifd, layout: Layout) -> int:
+    """Strips or tiles that the page needs."""
+    deep, wide = (ifd.number(323, 0), ifd.number(322, 0)) if 324 in ifd.tags else (ifd.number(278, 0), layout.columns)
+    if 324 in ifd.tags and (deep < 1 or wide < 1):
+        raise DamagedError(f"its header says tiles of {wide} x {deep} pixels")
+    down = -(-layout.rows // min(deep or layout.rows, layout.rows))
+    separate = layout.samples if ifd.number(284, 1) == 2 else 1
+    return down * -(-layout.columns // wide) * separate
 
 
 def _together(ifd: Ifd, layout: Layout, offsets: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
@@ -147,7 +169,7 @@ def _layout(ifd: Ifd) -> Layout:
         raise DamagedError(f"its header says {columns} x {rows} pixels")
     if ifd.number(32997, 1) > 1 or (33629 in ifd.tags and ifd.tags[33629][1] > 1):
         raise FormatError("holds several planes in one page; save it again as plain TIFF, a page a plane")
-    if ifd.number(259, 1) not in _COMPRESSIONS:
+    if ifd.number(259, 1) not in _MOST_RATIO:
         raise FormatError(f"has compression {ifd.number(259, 1)}, which is not read; save it again uncompressed")
     dtype = _dtype(ifd, samples)
     photometric = ifd.number(262, 2 if samples == 3 else 1)
