@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from chunkvol.errors import BudgetError, InputError
 from chunkvol.formats.sidecar import read_sidecar, sidecar_of
-from chunkvol.formats.tiff import prepare_imagej, prepare_tiff, prepare_tiff_slices
+from chunkvol.formats.stack import open_stack
+from chunkvol.formats.tiff import prepare_imagej, prepare_ome_tiff, prepare_tiff, prepare_tiff_slices
 from chunkvol.formats.tiff.imagej import imagej_description
 from chunkvol.formats.tiff.layout import CLASSIC_BYTES, Layout, one_strip
 from chunkvol.formats.tiff.resolution import per_unit
@@ -26,6 +27,7 @@ from chunkvol.formats.tiff.slices import slice_name
 from chunkvol.geometry import Geometry
 from chunkvol.memory import MIB
 from chunkvol.metadata import Metadata, Rescale
+from chunkvol.progress import Silent
 from chunkvol.volume import Volume
 from tests.support.grids import GRIDS, noise_volume, oblique_grid
 from tests.support.writing import planned, tree_bytes, written
@@ -76,6 +78,27 @@ def test_a_folder_of_slices_keeps_voxels_and_the_whole_grid(tmp_path: Path, enco
     found = read_sidecar(sidecar_of(tmp_path / "scan"))
     assert found is not None
     assert found[0] == volume.geometry
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(("name", "prepare"), [("x.tif", prepare_tiff), ("x.ome.tif", prepare_ome_tiff)])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str, prepare: Any, kind: str) -> None:
+    volume = noise_volume(oblique_grid((3, 600, 11), mirrored=True), kind)
+    written(prepare, volume, tmp_path / name)
+    found = open_stack(tmp_path / name, Silent())
+    assert found.dtype == kind
+    assert np.array_equal(found.read(), volume.data)
+    assert found.geometry.is_close(volume.geometry, 1e-12)
+    assert not found.metadata.assumed
+
+
+@pytest.mark.parametrize(("name", "prepare"), [("x.tif", prepare_imagej), ("x.ome.tif", prepare_ome_tiff)])
+def test_the_spacing_is_read_back_without_the_sidecar(tmp_path: Path, name: str, prepare: Any) -> None:
+    written(prepare, noise_volume(oblique_grid(SHAPE)), tmp_path / name)
+    sidecar_of(tmp_path / name).unlink()
+    found = open_stack(tmp_path / name, Silent())
+    assert found.geometry.spacing == pytest.approx((0.7, 0.5, 0.3), rel=1e-12)
+    assert not found.metadata.assumed
 
 
 def chunked(array: Any, **chunks: Any) -> Any:
