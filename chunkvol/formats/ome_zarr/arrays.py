@@ -98,9 +98,9 @@ def _chunk_files(node: Node, identity: str) -> ChunkFileSource | None:
 
 
 def _zarr_source(node: Node, picked: tuple[int | None, ...], identity: str) -> ZarrSource:
-    array = _opened(node)
-    if len(array.shape) != len(picked):
-        raise FormatError(f"{node.folder} has {len(array.shape)} axes, expected {len(picked)}")
+    array, chunks = _opened(node)
+    if len(array.shape) != len(picked) or min(chunks) < 1:
+        raise FormatError(f"{node.folder} has chunks of {chunks} and shape {array.shape}, expected {len(picked)} axes")
     stored = np.dtype(array.dtype)
     name = _WIDER.get(stored.name, stored.newbyteorder("=").name)
     if name not in DTYPES:
@@ -109,8 +109,8 @@ def _zarr_source(node: Node, picked: tuple[int | None, ...], identity: str) -> Z
         node.folder,
         _kept(array.shape, picked),
         np.dtype(name),
-        _kept(array.chunks, picked),
-        math.prod(array.chunks) * stored.itemsize,
+        _kept(chunks, picked),
+        math.prod(chunks) * stored.itemsize,
         picked,
         identity,
         array,
@@ -124,28 +124,36 @@ def _kept(lengths: Sequence[int], picked: Sequence[int | None]) -> Shape:
     return k, j, i
 
 
-def _opened(node: Node) -> Any:
+def _opened(node: Node) -> tuple[Any, tuple[int, ...]]:
+    """The array of zarr-python, and its chunks."""
     import zarr
     from zarr.storage import LocalStore, StorePath
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of codecs outside the specification, which are read nevertheless
-            if node.zarr == 2 and _is_nested(node):
-                document = {**node.document, "attributes": node.attributes, "dimension_separator": "/"}
-                return zarr.Array.from_dict(StorePath(LocalStore(node.folder, read_only=True)), document)
-            return zarr.open_array(node.folder, mode="r", zarr_format=2 if node.zarr == 2 else 3)
+            if node.zarr == 3:
+                array = zarr.open_array(node.folder, mode="r", zarr_format=3)
+            else:
+                document = {**node.document, **_amended(node), "attributes": node.attributes}
+                array = zarr.Array.from_dict(StorePath(LocalStore(node.folder, read_only=True)), document)
+            return array, tuple(int(n) for n in array.chunks)
     except Exception as error:  # zarr raises many kinds for bad metadata
         reason = " ".join(str(error).split())
         raise FormatError(f"{node.folder} cannot be opened as a zarr array: {reason}") from error
 
 
-def _is_nested(node: Node) -> bool:
-    """Chunks in folders, of which old programs said nothing: zarr-python would find none, and give background."""
-    if "dimension_separator" in node.document or len(node.shape) < 2:
-        return False
-    with os.scandir(node.folder) as found:
-        return any(entry.name.isdecimal() and entry.is_dir() for entry in found)
+def _amended(node: Node) -> dict[str, Any]:
+    """What old programs wrote otherwise: zarr-python would refuse it, or find no chunks and give background."""
+    out: dict[str, Any] = {}
+    dtype = node.document.get("dtype")
+    if isinstance(dtype, str) and dtype[1:] in ("u1", "i1", "b1"):
+        out["dtype"] = f"|{dtype[1:]}"  # one byte has no order, whatever is said of it
+    if "dimension_separator" not in node.document and len(node.shape) > 1:
+        with os.scandir(node.folder) as found:
+            nested = any(entry.name.isdecimal() and entry.is_dir() for entry in found)
+        out["dimension_separator"] = "/" if nested else "."
+    return out
 
 
 def sample_of(folder: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def axes_of_objects(found: Any, where: str) -> Axes:
         They are not two to five different ones, two or three of them of space.
     """
     if not isinstance(found, list) or not all(isinstance(axis, str | dict) for axis in found):
-        raise FormatError(f"{where} has no list of axes: {found!r}")
+        raise FormatError(f"{where} has no list of axes: {shown(found)}")
     axes = Axes(tuple(_axis(axis, where) for axis in found))
     names = [axis.name for axis in axes.axes]
     for name in names:
@@ -163,8 +164,8 @@ def axes_of_objects(found: Any, where: str) -> Axes:
             raise FormatError(f"{where} has axes {axes.names}, and says that {name} is one of space")
     if len(set(names)) != len(names) or not 2 <= len(names) <= _MOST or len(axes.space) not in (2, 3):
         raise FormatError(
-            f"{where} has axes {axes.names or 'of no number'}; OME-Zarr has two to five different ones, two or three "
-            "of them of space"
+            f"{where} has {f'axes {axes.names}' if names else 'no axes'}; OME-Zarr has two to five different ones, two "
+            "or three of them of space"
         )
     return axes
 
@@ -174,7 +175,7 @@ def _axis(found: str | dict[str, Any], where: str) -> Axis:
         return Axis(found, _KINDS.get(found.lower(), ""))
     name = found.get("name")
     if not isinstance(name, str) or not name:
-        raise FormatError(f"{where} has an axis without a name: {found!r}")
+        raise FormatError(f"{where} has an axis without a name: {shown(found)}")
     kind = found.get("type", _KINDS.get(name.lower(), ""))
     orientation = found.get("orientation", "")
     value = orientation.get("value", "") if isinstance(orientation, dict) else orientation

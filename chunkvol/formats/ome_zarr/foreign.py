@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _fitting(shape: Sequence[int], where: str) -> list[str]:
 def _first(ome: dict[str, Any], where: str) -> dict[str, Any]:
     found = ome.get("multiscales")
     if not isinstance(found, list) or not found or not isinstance(found[0], dict):
-        raise FormatError(f"{where} has no image in its multiscales: {found!r}")
+        raise FormatError(f"{where} has no image in its multiscales: {shown(found)}")
     multiscale: dict[str, Any] = found[0]
     datasets = multiscale.get("datasets")
     if (
@@ -141,7 +142,7 @@ def _first(ome: dict[str, Any], where: str) -> dict[str, Any]:
         or not datasets
         or not all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in datasets)
     ):
-        raise FormatError(f"{where} has multiscales without datasets that name their arrays: {datasets!r}")
+        raise FormatError(f"{where} has multiscales without datasets that name their arrays: {shown(datasets)}")
     return multiscale
 
 
@@ -153,7 +154,7 @@ def _version(ome: dict[str, Any], multiscale: dict[str, Any], zarr: int, where: 
         named = isinstance(axes, list) and all(isinstance(axis, str) for axis in axes)
         found = "0.1" if axes is None and zarr == 2 else "0.3" if named else "0.4" if zarr == 2 else "0.5"
     if not isinstance(found, str) or not re.match(r"0\.[1-6](?!\d)", found):
-        raise FormatError(f"{where} is OME-Zarr {found!r}; chunkvol reads versions 0.1 to 0.6")
+        raise FormatError(f"{where} is OME-Zarr {shown(found)}; chunkvol reads versions 0.1 to 0.6")
     return found
 
 
@@ -165,7 +166,8 @@ def _axes(multiscale: dict[str, Any], version: str, dimensions: int, where: str)
         return old_axes(dimensions)
     objects = isinstance(found, list) and all(isinstance(axis, dict) for axis in found)
     if objects == (version[:3] in _UNPLACED):
-        raise FormatError(f"{where} says to be OME-Zarr {version}, which has other axes than {found!r}")
+        kind = "names" if version[:3] in _UNPLACED else "objects"
+        raise FormatError(f"{where} is OME-Zarr {version}, whose axes are {kind}; found {shown(found)}")
     return axes_of_objects(found, where)
 
 

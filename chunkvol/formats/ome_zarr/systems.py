@@ -8,6 +8,7 @@ than the intrinsic one, else that.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def systems_of(multiscale: dict[str, Any], where: str) -> dict[str, Axes]:
     """
     found = multiscale.get("coordinateSystems")
     if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise FormatError(f"{where} has no coordinateSystems, which OME-Zarr 0.6 needs: {found!r}")
+        raise FormatError(f"{where} has no coordinateSystems, which OME-Zarr 0.6 needs: {shown(found)}")
     names = [one.get("name") for one in found]
     if not all(isinstance(name, str) and name for name in names) or len(set(map(str, names))) != len(names):
         raise FormatError(f"{where} has coordinate systems without names of their own: {names}")
@@ -100,7 +101,7 @@ def dataset_matrix(entry: dict[str, Any], axes: int, where: str) -> tuple[Matrix
 def _only(entry: dict[str, Any], where: str) -> dict[str, Any]:
     found = entry.get("coordinateTransformations")
     if not isinstance(found, list) or len(found) != 1 or not isinstance(found[0], dict):
-        raise FormatError(f"{where} has no single transformation of a dataset: {found!r}")
+        raise FormatError(f"{where} has no single transformation of a dataset: {shown(found)}")
     return found[0]
 
 
@@ -136,7 +137,7 @@ def _ways(multiscale: dict[str, Any], systems: dict[str, Axes], intrinsic: str, 
     """From the intrinsic system to each that is reached, or why that way cannot be gone."""
     listed = multiscale.get("coordinateTransformations", [])
     if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-        raise FormatError(f"{where} has no list of coordinateTransformations: {listed!r}")
+        raise FormatError(f"{where} has no list of coordinateTransformations: {shown(listed)}")
     count = len(systems[intrinsic].axes)
     ways: dict[str, _Way] = {intrinsic: np.eye(count, count + 1)}
     waiting = [intrinsic]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def scaling(found: Any, axes: int, spatial: list[int], where: str) -> tuple[Matr
         It is anything else.
     """
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise FormatError(f"{where} has no list of coordinateTransformations: {found!r}")
+        raise FormatError(f"{where} has no list of coordinateTransformations: {shown(found)}")
     kinds = [one.get("type") for one in found]
     if kinds not in (["scale"], ["scale", "translation"]):
         told = ", ".join(map(str, kinds)) or "none"
@@ -63,9 +64,9 @@ def _numbers(found: Any, where: str, *, positive: bool = False) -> npt.NDArray[n
     if not isinstance(found, list) or not all(
         isinstance(one, int | float) and not isinstance(one, bool) and _finite(one) for one in found
     ):
-        raise FormatError(f"{where} is no list of finite numbers: {found!r}")
+        raise FormatError(f"{where} is no list of finite numbers: {shown(found)}")
     if positive and not all(one > 0 for one in found):
-        raise FormatError(f"{where} must be above 0, found {found!r}")
+        raise FormatError(f"{where} must be above 0, found {shown(found)}")
     return np.array(found, dtype=float)
 
 
@@ -94,7 +95,7 @@ def matrix_of(found: Any, inputs: int, where: str) -> Matrix:
         It is not valid.
     """
     if not isinstance(found, dict) or not isinstance(found.get("type"), str):
-        raise FormatError(f"{where} has a transformation without a type: {found!r}")
+        raise FormatError(f"{where} has a transformation without a type: {shown(found)}")
     read = _READERS.get(found["type"])
     if read is None:
         raise UnsupportedError(
@@ -128,7 +129,7 @@ def _rows(found: dict[str, Any], key: str, columns: int, where: str) -> Matrix:
         raise UnsupportedError(f"{where} has its numbers in an array; chunkvol reads those that stand in the metadata")
     rows = found.get(key)
     if not isinstance(rows, list) or not rows:
-        raise FormatError(f"{where} is no matrix: {rows!r}")
+        raise FormatError(f"{where} is no matrix: {shown(rows)}")
     return np.array([_counted(_numbers(row, where), columns, where) for row in rows])
 
 
@@ -145,15 +146,15 @@ def _rotation(found: dict[str, Any], inputs: int, where: str) -> Matrix:
 
 def _map_axis(found: dict[str, Any], inputs: int, where: str) -> Matrix:
     order = found.get("mapAxis")
-    if not isinstance(order, list) or sorted(map(repr, order)) != sorted(map(repr, range(inputs))):
-        raise FormatError(f"{where} is no order of {inputs} axes: {order!r}")
+    if not isinstance(order, list) or sorted(map(str, order)) != sorted(map(str, range(inputs))):
+        raise FormatError(f"{where} is no order of {inputs} axes: {shown(order)}")
     return np.eye(inputs, inputs + 1)[order]
 
 
 def _sequence(found: dict[str, Any], inputs: int, where: str) -> Matrix:
     steps = found.get("transformations")
     if not isinstance(steps, list):
-        raise FormatError(f"{where} has no list of transformations: {steps!r}")
+        raise FormatError(f"{where} has no list of transformations: {shown(steps)}")
     whole = np.eye(inputs, inputs + 1)
     for step in steps:
         whole = after(matrix_of(step, len(whole), where), whole)
@@ -167,7 +168,7 @@ def _bijection(found: dict[str, Any], inputs: int, where: str) -> Matrix:
 def _by_dimension(found: dict[str, Any], inputs: int, where: str) -> Matrix:
     parts = found.get("transformations")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        raise FormatError(f"{where} has no list of transformations: {parts!r}")
+        raise FormatError(f"{where} has no list of transformations: {shown(parts)}")
     taken = [_places(part, "inputAxes", where) for part in parts]
     given = [_places(part, "outputAxes", where) for part in parts]
     outputs = sorted(place for places in given for place in places)
@@ -185,7 +186,7 @@ def _by_dimension(found: dict[str, Any], inputs: int, where: str) -> Matrix:
 def _places(part: dict[str, Any], key: str, where: str) -> list[int]:
     places = part.get(key)
     if not isinstance(places, list) or not all(type(place) is int and place >= 0 for place in places):
-        raise FormatError(f"{where} has {key} {places!r}: numbers of axes are expected")
+        raise FormatError(f"{where} has {key} {shown(places)}: numbers of axes are expected")
     return places
 
 
