@@ -168,7 +168,9 @@ def _print_result(done: Written, problems: Sequence[str], run: _Run) -> None:
 @_source
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
-@click.option("--method", type=click.Choice(list(REDUCERS)), default="mean", show_default=True)
+@click.option(
+    "--method", type=click.Choice(list(REDUCERS)), help="How voxels become one (default mean; mode for segmentations)."
+)
 @click.option("--ignore-padding", is_flag=True, help="Leave the source's padding values out of means.")
 @_making_options
 @reading_options
@@ -179,7 +181,7 @@ def downsample(
     reading: dict[str, Any],
     factor: tuple[int, int, int] | None,
     fit: int | None,
-    method: str,
+    method: str | None,
     ignore_padding: bool,
     making: dict[str, Any],
 ) -> None:
@@ -195,7 +197,7 @@ def downsample(
     """
     if (factor is None) == (fit is None):
         raise InputError("give either --factor or --fit")
-    if ignore_padding and method != "mean":
+    if ignore_padding and method not in (None, "mean"):
         raise InputError(f"--ignore-padding leaves values out of means; it cannot be had with --method {method}")
 
     def make(progress: Progress) -> Volume:

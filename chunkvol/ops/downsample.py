@@ -14,6 +14,7 @@ from chunkvol import kernels
 from chunkvol.errors import InputError
 from chunkvol.pyramid import reduction_step, steps_to
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
+from chunkvol.segments import KEY
 from chunkvol.sources import Block, DerivedSource, Source
 from chunkvol.volume import Volume
 
@@ -27,7 +28,7 @@ def downsample(
     volume: Volume,
     factors: int | tuple[int, int, int],
     *,
-    method: str = "mean",
+    method: str | None = None,
     ignore: tuple[float, float] | None = None,
 ) -> Volume:
     """The volume whose voxels are blocks of `factors` voxels; lazy.
@@ -39,7 +40,8 @@ def downsample(
     factors
         One whole number, or three in array order (k, j, i). An axis shorter than its factor becomes one voxel.
     method
-        mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
+        By default mean, or mode for the labels of a segmentation, which are never mixed (only stride may stand for
+        mode there). mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
         median, mode (ties: the smallest stored value), min or max. The origin moves to the block's centre, except for
         stride.
     ignore
@@ -49,9 +51,10 @@ def downsample(
     Raises
     ------
     InputError
-        Unknown method, or none for this type; a factor below 1, or factors that no axis of the volume has room for;
+        Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume has room for;
         padding that is no range of two numbers, or that the method does not leave out.
     """
+    method = _method(volume, method)
     row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)
     padding = None if ignore is None else _padding(method, ignore)
@@ -70,6 +73,17 @@ def _shortened(asked: int | tuple[int, int, int], taken: Shape) -> list[str]:
     given = tuple(asked) if isinstance(asked, Iterable) else (asked,) * 3
     named = zip("zyx", given, taken, strict=True)
     return [f"factor {a} along {axis} became {t}, the length of that axis" for axis, a, t in named if a != t]
+
+
+def _method(volume: Volume, asked: str | None) -> str:
+    """The method that is meant; labels are chosen, not computed."""
+    if KEY not in volume.metadata.extra:
+        return asked or "mean"
+    if asked in kernels.REDUCERS and asked not in ("mode", "stride"):
+        raise InputError(
+            f"the volume is a segmentation: {asked} would make labels that mean nothing; use mode or stride"
+        )
+    return asked or "mode"
 
 
 def _padding(method: str, ignore: Any) -> tuple[float, float]:

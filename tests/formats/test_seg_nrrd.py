@@ -114,7 +114,8 @@ def test_layers_are_found_again_in_composite_labels() -> None:
 
 
 def test_the_most_frequent_composite_label_is_chosen_for_all_layers(tmp_path: Path) -> None:
-    small = downsample(two_layers(), (5, 2, 1), method="mode")
+    small = downsample(two_layers(), (5, 2, 1))
+    assert np.array_equal(small.read(), downsample(two_layers(), (5, 2, 1), method="mode").read())
     chunkvol.write_volume(small, tmp_path / "a.seg.nrrd")
     found = chunkvol.open_volume(tmp_path / "a.seg.nrrd")
     assert np.array_equal(found.read(), small.read())
@@ -226,6 +227,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
     chunkvol.write_volume(two_layers(), tmp_path / "a.seg.nrrd")
     with pytest.raises(InputError, match=r"no single segment is 'spleen'; there are Segment_1 \(femoral bone\)"):
         chunkvol.open_volume(tmp_path / "a.seg.nrrd", segment="spleen")
+    with pytest.raises(
+        InputError, match="a segmentation: mean would make labels that mean nothing; use mode or stride"
+    ):
+        downsample(two_layers(), 2, method="mean")
     keys = segment_keys(0, ID="a", Layer="5", LabelValue="1")
     with pytest.raises(FormatError, match="segment a has label 1 in layer 5, and there are 2 layers"):
         chunkvol.open_volume(by_slicer(tmp_path / "b.seg.nrrd", labels(), **keys))
