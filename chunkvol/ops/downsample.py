@@ -40,10 +40,9 @@ def downsample(
     factors
         One whole number, or three in array order (k, j, i). An axis shorter than its factor becomes one voxel.
     method
-        By default mean, or mode for the labels of a segmentation, which are never mixed (only stride may stand for
-        mode there). mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
+        mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
         median, mode (ties: the smallest stored value), min or max. The origin moves to the block's centre, except for
-        stride.
+        stride. By default mean; of a segmentation mode, and else only stride, since labels are never mixed.
     ignore
         Smallest and largest stored value of padding, which the mean leaves out, as it then does NaN; a block of
         nothing but padding becomes the smallest. Only for the mean.
@@ -51,8 +50,8 @@ def downsample(
     Raises
     ------
     InputError
-        Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume has room for;
-        padding that is no range of two numbers, or that the method does not leave out.
+        Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume
+        has room for; padding that is no range of two numbers, or that the method does not leave out.
     """
     method = _method(volume, method)
     row = _reducer(method, volume.dtype)
