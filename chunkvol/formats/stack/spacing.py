@@ -97,9 +97,13 @@ def _by_ome(pixels: Any) -> Stated:
 
 
 def _by_imagej(ifd: Ifd, fields: Mapping[str, str]) -> Stated:
-    """Resolution counts pixels in the unit that the description names, whatever ResolutionUnit says."""
+    """Resolution counts pixels in the unit that the description names, whatever ResolutionUnit says.
+
+    But for one case, in which ImageJ converts (FileOpener.decodeDescriptionString): "um", and centimetres.
+    """
     unit = _unit(fields["unit"]) or (1, 1)
-    columns, rows = (_per(ifd.ratio(tag), unit) for tag in (282, 283))
+    centimetres = fields["unit"].strip() == "um" and ifd.number(296, 2) == 3
+    columns, rows = (_per(ifd.ratio(tag), (10, 1) if centimetres else unit) for tag in (282, 283))
     return _stated(_length(_number(fields.get("spacing", "")), unit), rows, columns, "the ImageJ tags")
 
 
