@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 from dataclasses import replace
@@ -17,7 +18,10 @@ import chunkvol
 from chunkvol import Volume
 from chunkvol.errors import BudgetError, InputError, OutputError
 from chunkvol.formats.dicom.catalogue.listing import find_volumes
+from chunkvol.formats.dicom.writer import prepare_series
+from chunkvol.formats.dicom.writer.coding import coding_of, range_of
 from chunkvol.formats.dicom.writer.elements import uid_of
+from chunkvol.formats.dicom.writer.images import images_of
 from chunkvol.metadata import Metadata, Rescale
 from tests.support.grids import noise_volume, oblique_grid, ramp_volume
 from tests.support.series import write_series
@@ -279,6 +283,21 @@ def test_packed_voxels_are_unpacked_once_and_then_measured(tmp_path: Path) -> No
         chunkvol.write_volume(chunkvol.open_volume(tmp_path / f"{name}.nrrd"), tmp_path / name)
     packed, raw = (np.stack([i.pixel_array for i in images(tmp_path / name)]) for name in ("a", "b"))
     np.testing.assert_array_equal(packed, raw)
+
+
+@pytest.mark.parametrize("name", ["scratch", "errors", "out.scratch"])
+def test_no_name_of_a_folder_is_in_the_way_of_the_work(name: str, tmp_path: Path) -> None:
+    chunkvol.write_volume(ramp_volume(GRID), tmp_path / name, format="dicom")
+    assert [path.name for path in tmp_path.iterdir()] == [name] and len(contents(tmp_path / name)) == 5
+
+
+def test_workers_in_other_processes_get_all_they_need(tmp_path: Path) -> None:
+    common: dict[str, Any] = {"workers": 1, "budget": 1 << 30, "baseline": 0, "action": "write"}
+    job = prepare_series(ramp_volume(GRID), tmp_path / "out", **common)
+    plane = ramp_volume(GRID).read()[2]
+    for coding in (None, coding_of(range_of(plane, "plane 2"), job.scale)):
+        images_ = images_of(job.facts, job.scale, coding, "")
+        assert pickle.loads(pickle.dumps(images_)).encoded(2, plane) == images_.encoded(2, plane)
 
 
 def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None:

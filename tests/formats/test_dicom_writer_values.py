@@ -236,13 +236,16 @@ def test_a_slope_for_each_plane_is_finer_and_needs_no_first_pass(tmp_path: Path)
     assert np.abs(back.read() - planes).max() <= stated
 
 
-def test_integers_that_came_as_floats_are_stored_exactly(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slope", ["volume", "per-slice"])
+def test_integers_that_came_as_floats_are_stored_exactly(slope: str, tmp_path: Path) -> None:
     told = Said()
     values = np.random.default_rng(2).integers(-1024, 3071, SHAPE).astype("float32")
-    images = write(Volume(values, GRID), tmp_path / "out", progress=told)
-    assert told.lines == []
-    assert (str(images[0].RescaleSlope), str(images[0].RescaleIntercept)) == ("1", "0")
-    np.testing.assert_array_equal([image.pixel_array for image in images], values)
+    images = write(Volume(values, GRID), tmp_path / "out", progress=told, slope=slope)
+    assert told.lines == ["float32 values are integers within 16 bits, and are stored exactly"]
+    assert {str(image.RescaleSlope) for image in images} == {"1"}
+    np.testing.assert_array_equal(real_values(images), values)
+    if slope == "volume":
+        np.testing.assert_array_equal([image.pixel_array for image in images], values)
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])

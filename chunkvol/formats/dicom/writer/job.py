@@ -25,7 +25,6 @@ from chunkvol.volume import Volume
 SLOPES = ("volume", "per-slice")
 """What shares a slope where values are not stored exactly: all voxels, or those of each plane."""
 
-_SCRATCH = "scratch"
 _PER_SLICE = "values are stored with a slope for each image: none is off by more than half its RescaleSlope"
 _HEADER_BYTES = 1 << 18
 """More than the heads of a file and the objects of one plane take."""
@@ -57,7 +56,7 @@ class SeriesJob:
 
     def run(self, folder: Path, runner: Runner, progress: Progress) -> None:
         """Stage what cannot be read in any order, find the range where it matters, then write the images."""
-        scratch = folder / _SCRATCH
+        scratch = folder / f"{self.planes.folder}.scratch"  # never the name of the folder itself
         scratch.mkdir()
         source = self.planes.source
         if source.staging_bytes:
@@ -67,14 +66,16 @@ class SeriesJob:
         coding = self.coding
         if coding is None and not self.per_slice:
             coding = coding_of(self._measured(source, scratch / "ranges", runner, progress), self.scale)
-            if said := self._told(coding, coding.error):
-                progress.say(said)
-        errors = self._written(source, coding, folder, runner, progress)
+            progress.say(self._told(coding, coding.error) or self._exactly())
+        errors = self._written(source, coding, folder / self.planes.folder, scratch / "errors", runner, progress)
         if coding is None:
-            progress.say(self._told(None, max(errors)))
+            progress.say(self._told(None, max(errors)) if any(errors) else self._exactly())
 
     def _told(self, coding: Coding | None, error: float) -> str:
         return told(coding, error, self.planes.source.dtype.name, self.facts.unit)
+
+    def _exactly(self) -> str:
+        return f"{self.planes.source.dtype.name} values are integers within 16 bits, and are stored exactly"
 
     def _measured(self, source: Source, notes: Path, runner: Runner, progress: Progress) -> Range:
         notes.mkdir()
@@ -82,10 +83,9 @@ class SeriesJob:
         return united(Range(*found) for found in noted(notes))
 
     def _written(
-        self, source: Source, coding: Coding | None, folder: Path, runner: Runner, progress: Progress
+        self, source: Source, coding: Coding | None, target: Path, notes: Path, runner: Runner, progress: Progress
     ) -> list[float]:
         """Write the images; returns the largest error of each unit."""
-        target, notes = folder / self.planes.folder, folder / _SCRATCH / "errors"
         target.mkdir()
         notes.mkdir()
         values = self._told(coding, coding.error) if coding else _PER_SLICE
