@@ -92,7 +92,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str, prepare: Any, k
     assert not found.metadata.assumed
 
 
-@pytest.mark.parametrize(("name", "prepare"), [("x.tif", prepare_imagej), ("x.ome.tif", prepare_ome_tiff)])
+@pytest.mark.parametrize(
+    ("name", "prepare"), [("x.tif", prepare_tiff), ("x.tif", prepare_imagej), ("x.ome.tif", prepare_ome_tiff)]
+)
 def test_the_spacing_is_read_back_without_the_sidecar(tmp_path: Path, name: str, prepare: Any) -> None:
     written(prepare, noise_volume(oblique_grid(SHAPE)), tmp_path / name)
     sidecar_of(tmp_path / name).unlink()
