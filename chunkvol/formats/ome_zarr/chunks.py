@@ -87,8 +87,9 @@ class Chunks:
 def _from_blosc(data: bytes, size: int, where: str) -> bytes:
     from numcodecs import blosc
 
-    # The header's own length comes first: a lying one must not allocate.
-    if len(data) < 16 or int.from_bytes(data[4:8], "little") != size:
+    # The header's own lengths come first: a lying one must not allocate, and blosc reads on where bytes are missing.
+    lengths = int.from_bytes(data[4:8], "little"), int.from_bytes(data[12:16], "little")
+    if len(data) < 16 or lengths != (size, len(data)):
         raise DamagedError(f"{where} is not a chunk of {size} bytes: the store is damaged")
     try:
         return bytes(blosc.decompress(data))
