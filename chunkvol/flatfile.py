@@ -25,7 +25,7 @@ from chunkvol.volume import Volume
 ENCODINGS = ("raw", "gzip")
 """How voxels are written: raw is what viewers read by the plane, and noisy data hardly compresses."""
 
-_SCRATCH = "scratch"
+_SCRATCH = ".scratch"  # no output has such a name
 
 __all__ = ["ENCODINGS", "FlatFile", "FlatJob", "check_encoding", "prepare_flat", "values_note"]
 

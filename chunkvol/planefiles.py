@@ -22,7 +22,7 @@ from chunkvol.slabs import Cut, Unit, cut_volume, read_blocks
 from chunkvol.sources import Block, Source
 from chunkvol.volume import Volume
 
-_SCRATCH = "scratch"
+_SCRATCH = ".scratch"  # no output has such a name
 
 __all__ = ["PlaneFiles", "PlanesJob", "prepare_planes", "write_planes"]
 
