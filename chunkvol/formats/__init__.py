@@ -56,10 +56,11 @@ class Format:
     traits: Traits
     """What it can keep."""
     matches: Callable[[Path], bool] = _never
-    """True when an existing path holds this format, judged by content, cheaply."""
+    """True when an existing path holds this format, judged by content, cheaply; never where another row, whose reader
+    is the same, claims it."""
     read: Callable[..., Volume] | None = None
     """A lazy volume of a path, with a `Progress` to tell and the reading options as keyword arguments; None where
-    another row reads it, or nothing does."""
+    chunkvol only writes."""
     prepare: Callable[..., Job] | None = None
     """Plans the writing of a volume; None where chunkvol only reads."""
     options: frozenset[str] = frozenset()
@@ -195,14 +196,18 @@ FORMATS = {
             "ome-tiff",
             (".ome.tif", ".ome.tiff"),
             Traits("sidecar", True, "float64", "none", "real values", "Fiji, napari, QuPath"),
+            read=open_stack,
             prepare=prepare_ome_tiff,
+            read_options=_STACK,
         ),
         Format(
             "ImageJ TIFF",
             "imagej",
             (),
             Traits("sidecar", True, "float64", "4 GiB", "real values", "Fiji"),
+            read=open_stack,
             prepare=prepare_imagej,
+            read_options=_STACK,
         ),
         Format(
             "TIFF",
@@ -232,7 +237,9 @@ FORMATS = {
             "png-slices",
             (),
             Traits("sidecar", True, "float64", "none", "real values of 8 or 16 bits", "any image viewer"),
+            read=open_stack,
             prepare=prepare_png_slices,
+            read_options=_STACK | {"trust_paths"},
             marker="geometry.json",
         ),
     )
