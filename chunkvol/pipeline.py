@@ -53,10 +53,16 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     progress
         Told about the header pass over a series.
     options
-        Of the format. DICOM series: `series` (a Series Instance UID or the start of a short id), `gaps` ("fill",
-        "split"), `fill_value` (real), `uneven` ("resample", "mean"), `duplicates` ("first", "last"), `tilt` ("keep",
-        "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert` and `keep_phi`. OME-Zarr:
-        `keep_phi`, to keep what a store tells of the patient. NRRD has none.
+        Of the format; `FORMATS[name].read_options` has their names.
+
+        - DICOM series: `series` (a Series Instance UID or the start of a short id), `gaps` ("fill", "split"),
+          `fill_value` (real), `uneven` ("resample", "mean"), `duplicates` ("first", "last"), `tilt` ("keep",
+          "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert`, `keep_phi`.
+        - Slices, arrays and scanner files: `spacing`, `origin` (LPS mm), `orientation` ("LPS" where i, j, k grow
+          towards L, P, S), or `geometry` (a `Geometry`, a `Volume` or a path). Slices also `pattern`, `slices` (a slice
+          of the sorted names), `reverse`, `frame` ("imagestacks", "skyscan").
+        - Stores and NIfTI: `time`, `channel` (from 0). Stores: `keep_phi`. Segmentations: `segment`. Headers that name
+          other files: `trust_paths`.
 
     Raises
     ------
@@ -148,8 +154,9 @@ def write_volume(
     progress
         Told about stages and bytes.
     options
-        Of the format: `encoding` ("raw", "gzip") for NRRD; `codec` ("lz4", "zstd", "none") and `method` of the
-        pyramid for OME-Zarr.
+        Of the format: `encoding` ("raw", "gzip") for NRRD, MetaImage, `.seg.nrrd` and TIFF slices; `codec` ("lz4",
+        "zstd", "none"), `method` of the pyramid and `ngff_version` for OME-Zarr; `nifti_version`; `slope` ("volume",
+        "per-slice") and `template` for DICOM.
     """
     _check_volume(volume)
     path = Path(target)
