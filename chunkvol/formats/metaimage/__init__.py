@@ -1,24 +1,17 @@
 """MetaImage (.mha, .mhd), read and written in bounded memory."""
 
-from __future__ import annotations
+from chunkvol.formats.metaimage.header import MetaHeader, header_from_geometry, parse_header
+from chunkvol.formats.metaimage.place import geometry_from_header
+from chunkvol.formats.metaimage.reader import is_metaimage, open_metaimage
+from chunkvol.formats.metaimage.writer import metaimage_names, prepare_metaimage
 
-from pathlib import Path
-from typing import Any
-
-from chunkvol.execute import Job
-from chunkvol.progress import Progress
-from chunkvol.volume import Volume
-
-__all__ = ["is_metaimage", "open_metaimage", "prepare_metaimage"]
-
-
-def is_metaimage(path: Path) -> bool:
-    return False
-
-
-def open_metaimage(path: Path, progress: Progress, **options: Any) -> Volume:
-    raise NotImplementedError
-
-
-def prepare_metaimage(volume: Volume, target: Path, **options: Any) -> Job:
-    raise NotImplementedError
+__all__ = [
+    "MetaHeader",
+    "geometry_from_header",
+    "header_from_geometry",
+    "is_metaimage",
+    "metaimage_names",
+    "open_metaimage",
+    "parse_header",
+    "prepare_metaimage",
+]
