@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEG2000Lossless, generate_uid
 
 from chunkvol.geometry import Geometry
 
@@ -242,9 +242,10 @@ def _set_pixels(dataset: Dataset, frames: np.ndarray, syntax: str) -> None:
     single = dataset.BitsAllocated == 1
     data = np.packbits(frames.reshape(-1), bitorder="little").tobytes() if single else frames.tobytes()
     uid = UID(syntax)
-    dataset.file_meta.TransferSyntaxUID = uid
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless if syntax == DEFLATED_FRAMES else uid
     if syntax == DEFLATED_FRAMES:
         dataset.PixelData = encapsulate([_deflated(frame, single=single) for frame in frames])
+        dataset.is_deflated_by_frame = True
     elif syntax == ExplicitVRBigEndian:
         dataset.PixelData = _words(data) if single else frames.astype(frames.dtype.newbyteorder(">")).tobytes()
     elif not uid.is_compressed or uid.is_deflated:
@@ -290,4 +291,6 @@ def _saved(dataset: Dataset, path: Path, edit: Edit | None) -> Path:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
 
     dataset.save_as(path, enforce_file_format=True)
+    if getattr(dataset, "is_deflated_by_frame", False):  # pydicom does not know it; the two UIDs are as long
+        path.write_bytes(path.read_bytes().replace(JPEG2000Lossless.encode(), DEFLATED_FRAMES.encode() + b"\0", 1))
     return path

@@ -16,7 +16,6 @@ from chunkvol.formats.dicom.segmentation.steps import (
     TOLERANCE,
     Index,
     Numbers,
-    finer,
     levels_of,
     whole_steps,
 )
@@ -131,26 +130,26 @@ def _single_step(frame: Header, rows: float) -> tuple[float, tuple[str, ...], bo
 
 def _indices(frames: Sequence[Header], which: Index, levels: Numbers) -> tuple[Index, tuple[str, ...]]:
     """The plane of each level, and what to say of the step."""
-    index = whole_steps(levels)
+    stated = frames[0].spacing_between
+    stated = stated if stated and stated > 0 else None
+    index = whole_steps(levels, stated)
     if index is None:
         raise _off_grid(frames, which, levels)
     step = float(levels[-1] - levels[0]) / int(index[-1])
-    stated = frames[0].spacing_between
-    stated = stated if stated and stated > 0 else None
-    parts, problems = finer(step, stated), list[str]()
-    if parts > 1:
+    problems = []
+    parts = int(np.gcd.reduce(index))
+    if parts > 1 and stated is not None:
         problems.append(
-            f"its frames lie multiples of {step:g} mm apart and SpacingBetweenSlices is {stated:g} mm: "
+            f"its frames lie multiples of {parts * step:g} mm apart and SpacingBetweenSlices is {stated:g} mm: "
             "planes between them are background"
         )
     elif stated is not None and abs(step / stated - 1) > TOLERANCE:
         problems.append(f"its planes lie {step:g} mm apart, though SpacingBetweenSlices says {stated:g} mm")
     elif stated is None and int(np.diff(index).min()) > 1:
         problems.append(f"no two of its frames are neighbours: {step:g} mm is the largest step that has them all")
-    index = index * parts
     if index[-1] >= _MOST_PLANES:
         raise GeometryError(
-            f"{frames[0].path} has frames {levels[-1] - levels[0]:g} mm apart on a grid of {step / parts:g} mm, which "
+            f"{frames[0].path} has frames {levels[-1] - levels[0]:g} mm apart on a grid of {step:g} mm, which "
             f"is {index[-1] + 1} planes, and at most {_MOST_PLANES} are read; one of its positions is wrong"
         )
     return index, tuple(problems)

@@ -14,7 +14,7 @@ TOLERANCE = 0.01
 Index = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
-__all__ = ["TOLERANCE", "Index", "Numbers", "finer", "levels_of", "off_the_steps", "whole_steps"]
+__all__ = ["TOLERANCE", "Index", "Numbers", "levels_of", "whole_steps"]
 
 
 def levels_of(heights: Numbers, tolerance: float) -> tuple[Index, Numbers]:
@@ -25,38 +25,38 @@ def levels_of(heights: Numbers, tolerance: float) -> tuple[Index, Numbers]:
     return which, np.array([heights[which == n].mean() for n in range(which.max() + 1)])
 
 
-def whole_steps(levels: Numbers) -> Index | None:
+def whole_steps(levels: Numbers, stated: float | None = None) -> Index | None:
     """Where each of at least two levels lies in steps from the first one; None where no step fits.
 
-    The step is the largest of which all distances are whole multiples, up to `TOLERANCE` of it.
+    The step is the stated one where all distances are whole multiples of it, up to `TOLERANCE` of it, or else the
+    largest of which they are.
     """
     smallest = float(np.diff(levels).min())
+    if stated is not None:
+        direct = np.asarray(np.rint((levels - levels[0]) / stated), np.int64)
+        for index in (direct, _counted(levels, stated)):
+            if _fits(levels, index) and abs((levels[-1] - levels[0]) / index[-1] / stated - 1) <= TOLERANCE:
+                return index
     for parts in range(1, _MOST_PARTS + 1):
         index = _counted(levels, smallest / parts)
-        if len(np.unique(index)) == len(index) and off_the_steps(levels, index).max() <= TOLERANCE:
+        if _fits(levels, index):
             return index
     return None
 
 
-def off_the_steps(levels: Numbers, index: Index) -> Numbers:
-    """How far each level is from its whole multiple, as parts of the step from the first level to the last."""
+def _fits(levels: Numbers, index: Index) -> bool:
+    """Whether each level is near its whole multiple of the step from the first level to the last, and of no other's."""
+    if len(np.unique(index)) < len(index):
+        return False
     step = (levels[-1] - levels[0]) / index[-1]
-    return np.asarray(np.abs((levels - levels[0]) / step - index))
+    return bool(np.abs((levels - levels[0]) / step - index).max() <= TOLERANCE)
 
 
 def _counted(levels: Numbers, step: float) -> Index:
-    """Each level in steps; the step, known from one rounded distance, is refined from short distances to long ones."""
+    """Each level in steps; the step, known roughly, is refined from short distances to long ones."""
     length, count = 0.0, 0
     for gap in np.sort(np.diff(levels)).tolist():
         length += gap
         count += max(1, round(gap / step))
         step = length / count
     return np.asarray(np.rint((levels - levels[0]) / step), np.int64)
-
-
-def finer(step: float, stated: float | None) -> int:
-    """How many steps of the stated length one step has: 1 where it is no whole number, or nothing is stated."""
-    if stated is None:
-        return 1
-    parts = round(step / stated)
-    return parts if parts > 1 and abs(step / stated - parts) <= TOLERANCE * parts else 1
