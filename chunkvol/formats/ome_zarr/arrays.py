@@ -98,9 +98,10 @@ def _chunk_files(node: Node, identity: str) -> ChunkFileSource | None:
 
 
 def _zarr_source(node: Node, picked: tuple[int | None, ...], identity: str) -> ZarrSource:
+    _check_chunks(node)
     array, chunks = _opened(node)
-    if len(array.shape) != len(picked) or min(chunks) < 1:
-        raise FormatError(f"{node.folder} has chunks of {chunks} and shape {array.shape}, expected {len(picked)} axes")
+    if len(array.shape) != len(picked):
+        raise FormatError(f"{node.folder} has shape {array.shape}, expected {len(picked)} axes")
     stored = np.dtype(array.dtype)
     name = _WIDER.get(stored.name, stored.newbyteorder("=").name)
     if name not in DTYPES:
@@ -115,6 +116,17 @@ def _zarr_source(node: Node, picked: tuple[int | None, ...], identity: str) -> Z
         identity,
         array,
     )
+
+
+def _check_chunks(node: Node) -> None:
+    """Some versions of zarr-python make chunks of 1 out of chunks of 0, and find none of them."""
+    found = node.document.get("chunks")
+    if node.zarr == 3:
+        grid = node.document.get("chunk_grid")
+        configuration = grid.get("configuration") if isinstance(grid, dict) else None
+        found = configuration.get("chunk_shape") if isinstance(configuration, dict) else None
+    if isinstance(found, list) and any(type(n) is int and n < 1 for n in found):
+        raise FormatError(f"{node.folder} has chunks of {found} voxels, which cannot be")
 
 
 def _kept(lengths: Sequence[int], picked: Sequence[int | None]) -> Shape:
