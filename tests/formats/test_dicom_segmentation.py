@@ -25,11 +25,12 @@ from pydicom.uid import (
 
 import chunkvol
 from chunkvol import Geometry, Volume
-from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
+from chunkvol.errors import ChunkvolError, DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats import format_for_reading
-from chunkvol.formats.dicom.segmentation import is_segmentation
+from chunkvol.formats.dicom.segmentation import is_segmentation, open_segmentation
 from chunkvol.formats.dicom.segmentation.described import rgb_of_cielab
 from chunkvol.formats.dicom.segmentation.steps import whole_steps
+from chunkvol.progress import Silent
 from chunkvol.segments import KEY, Segmentation
 from tests.support.enhanced import frames_of, write_enhanced
 from tests.support.grids import GRIDS, oblique_grid
@@ -620,3 +621,33 @@ def test_too_many_layers_are_told_with_the_way_out(tmp_path: Path) -> None:
     path = write_segmentation(tmp_path / "a.dcm", np.ones((65, *SHAPE), bool), GRID)
     with pytest.raises(InputError, match=r"65 segments that overlap in 65 layers, .* --segment NAME"):
         chunkvol.open_volume(path)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, DEFLATED_FRAMES])
+def test_any_damage_is_told_in_one_line_that_names_the_file(tmp_path: Path, syntax: str) -> None:
+    path = write_segmentation(tmp_path / "a.dcm", balls(SHAPE, 2, overlap=True), GRID, syntax=syntax)
+    whole, rng = path.read_bytes(), np.random.default_rng(7)
+    for _ in range(50):
+        damaged = bytearray(whole[: rng.integers(132, len(whole) + 1)] if rng.random() < 0.3 else whole)
+        for at in rng.integers(132, len(damaged), rng.integers(1, 4)) if len(damaged) > 132 else ():
+            damaged[at] = rng.choice([0, 1, 255, rng.integers(256)])
+        path.write_bytes(damaged)
+        try:
+            found = open_segmentation(path, Silent())
+            found[:1].read() if found.shape[1] * found.shape[2] < 1 << 20 else None
+        except ChunkvolError as error:
+            assert "a.dcm" in str(error)
+            assert "\n" not in str(error)
+
+
+def test_facts_of_a_source_follow_from_its_frames(tmp_path: Path) -> None:
+    masks = balls(LARGE, 2)
+    path = write_segmentation(tmp_path / "a.dcm", masks, oblique_grid(LARGE))
+    both, one = chunkvol.open_volume(path), chunkvol.open_volume(path, segment="1")
+    assert (both.source.grain, both.source.stored_bytes) == ((1, 1, 33), -(-6 * 35 * 33 // 8))
+    assert one.source.stored_bytes == -(-3 * 35 * 33 // 8)
+    assert both.source.fingerprint == chunkvol.open_volume(path).source.fingerprint
+    other = chunkvol.open_volume(write_segmentation(tmp_path / "b.dcm", masks, oblique_grid(LARGE), numbers=(2, 1)))
+    assert other.source.fingerprint != both.source.fingerprint
+    packed = write_segmentation(tmp_path / "c.dcm", masks, oblique_grid(LARGE), syntax=JPEG2000Lossless)
+    assert chunkvol.open_volume(packed).source.grain == (1, 35, 33)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from chunkvol import system
-from chunkvol.errors import DamagedError, FormatError, InputError
+from chunkvol.errors import DamagedError, FormatError
 from chunkvol.formats.dicom.headers.fallback import Bounded, by_pydicom
 from chunkvol.formats.dicom.headers.header import Header, Inflater, read_header
 from chunkvol.formats.dicom.multiframe.functional import NEEDED, facts_of_frames
@@ -72,8 +72,6 @@ def read_content(path: str) -> Content:
     try:
         with by_pydicom():
             return _content(_dataset(header, frames), header, frames)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except DamagedError as error:
         raise DamagedError(f"{path} is damaged: {error}; copy or export it again") from None
 

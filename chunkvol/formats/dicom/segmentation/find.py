@@ -44,6 +44,8 @@ def the_file(path: Path) -> str:
     InputError
         A folder holds none, or several.
     """
+    if not path.is_dir():
+        return os.fspath(path)
     found = _found(path)
     if len(found) == 1:
         return found[0]

@@ -6,7 +6,6 @@ import contextlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,10 +50,13 @@ class StoredFrames:
         """Whether some rows can be read without the others."""
         return not self.inflated and not self._encapsulated
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of all frames in the file."""
-        return sum(map(len, self.held)) if self.held else int(self.extents[:, 1].sum())
+    def bytes_of(self, stored: npt.NDArray[np.int64]) -> int:
+        """Bytes that hold these frames."""
+        if self.held:
+            return sum(len(self.held[n]) for n in stored.tolist())
+        if self.packed and not self.inflated:
+            return -(-len(stored) * self._pixels // 8)
+        return int(self.extents[stored, 1].sum())
 
     def scratch(self, pixels: int) -> int:
         """Bytes held while so many pixels of a frame (all of it where not `by_rows`) are made, with them."""
@@ -198,7 +200,7 @@ def _compressed(
     try:
         with system.opened(header.path) as fd:
             extents = encapsulated_extents(fd, header, frames, offsets)
-    except DamagedError as error:
+    except DamagedError as error:  # a FormatError names the file already
         raise DamagedError(f"{header.path} is damaged: {error}; copy or export it again") from None
     return StoredFrames(header.path, layout, packed, extents, inflated)
 
@@ -227,39 +229,45 @@ def _packed_extents(header: Header, frames: int) -> Extents:
 
 def _held(found: StoredFrames, header: Header, frames: int) -> StoredFrames:
     """The same with each frame deflated alone, since a stream can only be read from its start."""
-    held, total = [], 0
-    with found.opened() as fd:
-        pixels = InflatedPixels(fd, header.deflated_at or 0)
-        last: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
-        for n in range(frames):
-            last, raw = _next(found, header, pixels, n, last)
-            packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-            held.append(packer.compress(raw.data) + packer.flush())
-            total += len(held[-1])
-            if total > _MOST_HELD:
-                raise FormatError(
-                    f"{header.path} is deflated as a whole and has more than {_MOST_HELD >> 20} MiB of frames, which "
-                    "would have to be held; convert it to Explicit VR Little Endian"
-                )
-        try:
-            pixels.finish()
-        except DamagedError as error:
-            raise DamagedError(f"{header.path} is damaged: {error}; copy or export it again") from None
+    held: list[bytes] = []
+    total = 0
+    for raw in _inflated_frames(found, header, frames):
+        packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+        held.append(packer.compress(raw) + packer.flush())
+        total += len(held[-1])
+        if total > _MOST_HELD:
+            raise FormatError(
+                f"{header.path} is deflated as a whole and has more than {_MOST_HELD >> 20} MiB of frames, which "
+                "would have to be held; convert it to Explicit VR Little Endian"
+            )
     return replace(found, inflated=True, held=tuple(held))
 
 
-def _next(
-    found: StoredFrames, header: Header, pixels: InflatedPixels, n: int, last: Any
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """The last byte so far and the bytes of frame n: packed frames share a byte, which is inflated once."""
-    size = found._pixels if found.packed else 8 * found.layout.plane_bytes
-    start, stop = n * size // 8, ((n + 1) * size + 7) // 8
-    shared = last if n * size % 8 else last[:0]
-    raw = np.empty(stop - start, np.uint8)
-    raw[: len(shared)] = shared
-    if len(raw) > len(shared):
-        try:
-            pixels.fill(header.offset + start + len(shared), raw[len(shared) :])
-        except DamagedError as error:
-            raise DamagedError(f"{header.path} is damaged: {error}; copy or export it again") from None
-    return raw[-1:].copy(), raw
+def _inflated_frames(found: StoredFrames, header: Header, frames: int) -> Iterator[bytes]:
+    """The bytes that hold each frame, inflated once; packed frames share some, at their ends."""
+    size = header.rows or 0, header.columns or 0, 1 if found.packed else 8 * found.layout.dtype.itemsize
+    bits = size[0] * size[1] * size[2]
+    last = b""
+    with found.opened() as fd, _naming(header.path):
+        pixels = InflatedPixels(fd, header.deflated_at or 0)
+        for n in range(frames):
+            start, stop = n * bits // 8, ((n + 1) * bits + 7) // 8
+            shared = last if n * bits % 8 else b""
+            fresh = np.empty(stop - start - len(shared), np.uint8)
+            if fresh.size:
+                pixels.fill(header.offset + start + len(shared), fresh)
+            raw = shared + fresh.tobytes()
+            last = raw[-1:]
+            yield raw
+        pixels.finish()
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Errors of those who know no path name the file."""
+    try:
+        yield
+    except DamagedError as error:
+        raise DamagedError(f"{path} is damaged: {error}; copy or export it again") from None
+    except FormatError as error:
+        raise FormatError(f"{path} {error}") from None

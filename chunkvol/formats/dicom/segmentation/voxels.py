@@ -50,7 +50,7 @@ class _Frames(Source):
 
     @property
     def stored_bytes(self) -> int:
-        return self.frames.stored_bytes
+        return self.frames.bytes_of(self.stored)
 
     def preload(self) -> None:
         self.frames.preload()
