@@ -85,7 +85,7 @@ class Segmentation:
         return out
 
     def found(self, wanted: str) -> Segment:
-        """The segment of this id, name or label.
+        """The segment of this id, name (if need be in other case) or label.
 
         Raises
         ------
@@ -95,6 +95,7 @@ class Segmentation:
         for matches in (
             [one for one in self.segments if one.id == wanted],
             [one for one in self.segments if one.name == wanted],
+            [one for one in self.segments if one.name.casefold() == wanted.casefold()],
             [one for one in self.segments if str(one.value) == wanted],
         ):
             if len(matches) == 1:

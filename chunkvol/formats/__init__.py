@@ -143,7 +143,7 @@ FORMATS = {
             "MetaImage",
             "metaimage",
             (".mha", ".mhd"),
-            Traits("full", False, "float64 text", "none", "real values", _ITK),
+            Traits("full", True, "float64 text", "none", "real values", _ITK),
             is_metaimage,
             open_metaimage,
             prepare_metaimage,

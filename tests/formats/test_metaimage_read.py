@@ -272,10 +272,9 @@ def test_units_become_millimetres_and_oddities_are_said(tmp_path: Path) -> None:
     assert volume.geometry.spacing == (0.7 / 1000, 0.6 / 1000, 0.5 / 1000)
     assert volume.geometry.origin == (1 / 1000, 2 / 1000, 3 / 1000)
     assert any("not mm: converted" in text for text in volume.metadata.problems)
-    for matrix, problem in (("1 0 0 0 2 0 0 0 1", "no unit vectors"), ("1 0 0 0 1 0 0 -0.6 0.8", "not perpendicular")):
-        volume = opened(attached(tmp_path, PLACE.replace("0 1 0 1 0 0 0 0 -1", matrix)))
-        assert any(problem in text for text in volume.metadata.problems)
-        assert not volume.metadata.assumed
+    volume = opened(attached(tmp_path, PLACE.replace("0 1 0 1 0 0 0 0 -1", "1 0 0 0 2 0 0 0 1")))
+    assert any("no unit vectors" in text for text in volume.metadata.problems)
+    assert not volume.metadata.assumed
 
 
 # --------------------------------------------------------------------------------------------------------- messages

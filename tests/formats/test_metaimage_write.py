@@ -20,11 +20,10 @@ from chunkvol.memory import MIB
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
-from tests.support.grids import GRIDS, grids, noise_volume, oblique_grid, ramp_values, ramp_volume, sheared_grid
+from tests.support.grids import GRIDS, grids, noise_volume, oblique_grid, ramp_values, ramp_volume
 
 SHAPE = (7, 5, 3)
 KINDS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
-UPRIGHT = {name: make for name, make in GRIDS.items() if name != "sheared"}
 FORMS = [("x.mha", "raw"), ("x.mha", "gzip"), ("x.mhd", "raw"), ("x.mhd", "gzip")]
 
 
@@ -55,7 +54,7 @@ def by_itk(path: Path) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize(("name", "encoding"), FORMS)
-@pytest.mark.parametrize("grid", UPRIGHT)
+@pytest.mark.parametrize("grid", GRIDS)
 def test_a_ramp_comes_back_on_its_grid(tmp_path: Path, name: str, encoding: str, grid: str) -> None:
     volume = ramp_volume(GRIDS[grid](SHAPE))
     written(volume, tmp_path / name, encoding=encoding)
@@ -95,7 +94,7 @@ def test_bytes_do_not_depend_on_workers_or_budget(tmp_path: Path, encoding: str,
 
 
 @pytest.mark.parametrize(("name", "encoding"), FORMS)
-@pytest.mark.parametrize("grid", UPRIGHT)
+@pytest.mark.parametrize("grid", GRIDS)
 def test_itk_reads_the_same_grid(tmp_path: Path, name: str, encoding: str, grid: str) -> None:
     volume = noise_volume(GRIDS[grid](SHAPE))
     written(volume, tmp_path / name, encoding=encoding)
@@ -202,11 +201,6 @@ def test_a_job_can_be_sent_to_a_worker(tmp_path: Path) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- messages
-
-
-def test_a_sheared_grid_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"x\.mha: .* not perpendicular; .* --tilt resample, or write \.nrrd"):
-        written(ramp_volume(sheared_grid(SHAPE)), tmp_path / "x.mha")
 
 
 @pytest.mark.parametrize("name", ["a%03d.mhd", "LIST.mhd", " a.mhd", "50%.mhd"])

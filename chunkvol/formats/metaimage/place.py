@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from chunkvol.errors import GeometryError
 from chunkvol.formats.place import Placing
-from chunkvol.formats.traits import is_sheared
 from chunkvol.geometry import Geometry
 from chunkvol.regions import Shape
 
@@ -57,7 +56,7 @@ def geometry_from_header(fields: Mapping[str, str], shape: Shape, path: Path) ->
         grid = _grid(shape, origin, spacing, rows)
     except GeometryError as error:
         raise GeometryError(f"{path}: {error}") from error
-    noted = _oddities(grid, rows)
+    noted = _oddities(rows)
     if numerator != denominator:
         noted.append("DistanceUnits are not mm: converted (programs built on ITK take the numbers as mm)")
     return Placing(grid, bool(problems), (*problems, *noted))
@@ -113,13 +112,10 @@ def _grid(shape: Shape, origin: Numbers, spacing: Numbers, rows: Numbers) -> Geo
     return Geometry.from_steps(shape, start, (rows * spacing[:, None])[::-1] + 0.0)
 
 
-def _oddities(grid: Geometry, rows: Numbers) -> list[str]:
-    noted = []
-    if np.abs(np.linalg.norm(rows, axis=1) - 1).max() > _UNIT_LENGTH:
-        noted.append("the rows of TransformMatrix are no unit vectors: their lengths multiply the spacing, as in ITK")
-    if is_sheared(grid):
-        noted.append("the axes are not perpendicular: the grid is kept as it stands")
-    return noted
+def _oddities(rows: Numbers) -> list[str]:
+    if np.abs(np.linalg.norm(rows, axis=1) - 1).max() <= _UNIT_LENGTH:
+        return []
+    return ["the rows of TransformMatrix are no unit vectors: their lengths multiply the spacing, as in ITK"]
 
 
 def _unit(fields: Mapping[str, str], path: Path) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
 from chunkvol.formats.metaimage.header import SIZE_DIGITS, check_type, header_from_geometry
-from chunkvol.formats.traits import is_sheared
 from chunkvol.volume import Volume
 
 __all__ = ["metaimage_names", "prepare_metaimage"]
@@ -47,18 +46,13 @@ def prepare_metaimage(
     Raises
     ------
     InputError
-        The type, the encoding or the name has no place in a MetaImage, or the grid is sheared.
+        The type, the encoding or the name has no place in a MetaImage.
     BudgetError
         Even the smallest block does not fit; the message names the smallest budget that would do.
     """
     real = volume.values
     check_type(real.dtype)
     check_encoding(encoding, "MetaImage")
-    if is_sheared(real.geometry):
-        raise InputError(
-            f"{target.name}: MetaImage is no place for axes that are not perpendicular; read the series with "
-            "--tilt resample, or write .nrrd"
-        )
     names = metaimage_names(target, encoding)
     _check_name(names)
     header = header_from_geometry(
