@@ -115,6 +115,26 @@ def test_no_value_is_further_off_than_stated_and_the_stated_is_half_a_step(value
     largest = float(np.abs(plane).max())
     assert coding.error <= float(coding.slope) / 2 * (1 + 1e-6) + 4 * np.finfo(float).eps * largest
     assert coding.stored(plane).dtype == ("<i2" if coding.signed else "<u2")
+    assert not alike or not (float(coding.slope).is_integer() and float(coding.intercept).is_integer())
+
+
+@given(
+    st.integers(-(1 << 31), 1 << 31),
+    st.integers(0, 65535),
+    st.sampled_from([1, -1, 2, -2, 7, 1 << 20, -(1 << 31), 0.25, 1 / 3]),
+    st.sampled_from([0, -1024, 0.5]),
+)
+@example(0, 32767, 1, 0)
+@example(0, 32768, 1, 0)
+def test_one_coding_of_several_is_never_taken_for_integers(low: int, span: int, slope: float, intercept: float) -> None:
+    plane, scale = np.array([[low, low + span, low + span // 3]]), Rescale(slope, intercept)
+    coding = coding_of(range_of(plane, "plane 0"), scale, alike=True)
+    assert not (float(coding.slope).is_integer() and float(coding.intercept).is_integer())
+    decoded = coding.stored(plane).astype(float) * float(coding.slope) + float(coding.intercept)
+    assert np.abs(decoded - (plane * slope + intercept)).max() <= coding.error
+    assert coding.error <= 1e-7 * abs(slope) + 1e-12 * np.abs(plane * slope + intercept).max()
+    if abs(slope) == 1 and float(intercept).is_integer() and span <= 32767:
+        assert coding.error == 0
 
 
 @given(st.lists(st.integers(-(1 << 15), 1 << 17), min_size=1, max_size=8), st.sampled_from(["f4", "f8", "i4", "i8"]))
@@ -236,13 +256,29 @@ def test_a_slope_for_each_plane_is_finer_and_needs_no_first_pass(tmp_path: Path)
     assert np.abs(back.read() - planes).max() <= stated
 
 
+@pytest.mark.parametrize("first", [0.0, -70_000.0, 7.5])
+@pytest.mark.parametrize("kind", ["float32", "int32"])
+def test_itk_wraps_no_plane_whatever_the_first_one_holds(first: float, kind: str, tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    planes = np.random.default_rng(3).integers(-100_000, 100_000, SHAPE).astype(kind)
+    planes[0], planes[1], planes[-1] = first, -5, 131_070
+    planes[2:4] = np.random.default_rng(3).normal(size=planes[2:4].shape) * 1000
+    planes[2, 0, :2] = 0, 131_070
+    images = write(Volume(planes, GRID), tmp_path / "out", slope="per-slice")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path / "out")))
+    found = sitk.GetArrayFromImage(reader.Execute())
+    np.testing.assert_allclose(found, real_values(images), rtol=0, atol=1e-6)
+    assert np.abs(found - planes).max() <= 2
+
+
 @pytest.mark.parametrize("slope", ["volume", "per-slice"])
 def test_integers_that_came_as_floats_are_stored_exactly(slope: str, tmp_path: Path) -> None:
     told = Said()
     values = np.random.default_rng(2).integers(-1024, 3071, SHAPE).astype("float32")
     images = write(Volume(values, GRID), tmp_path / "out", progress=told, slope=slope)
     assert told.lines == ["float32 values are integers within 16 bits, and are stored exactly"]
-    assert {str(image.RescaleSlope) for image in images} == {"1"}
+    assert {str(image.RescaleSlope) for image in images} == {"1" if slope == "volume" else "0.5"}
     np.testing.assert_array_equal(real_values(images), values)
     if slope == "volume":
         np.testing.assert_array_equal([image.pixel_array for image in images], values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ _LARGEST = 1e30
 _LEAST_SLOPE = 1e-290
 """Below it values are as good as the same: doubles come to their end."""
 _EPS = float(np.finfo(np.float64).eps)
+_NUDGE = 1 + 1e-13
+"""Turns an integer into the nearest larger one that is none, as a text of 16 characters, also where it is negative."""
 
 __all__ = ["TILE", "Coding", "Range", "coding_of", "fits", "kept", "range_of", "united"]
 
@@ -57,6 +59,8 @@ class Coding:
     """No decoded value is further from the real one: a bound, 0 where all are exact."""
     shift: float = 0
     """What is subtracted from exact values; an int of integer types."""
+    times: int = 1
+    """Stored steps of the slope in a step of exact values."""
     scale: Rescale | None = None
     """From values to real ones, where these are rounded to steps of the slope; None where values are stored exactly."""
 
@@ -73,7 +77,7 @@ class Coding:
     def stored(self, plane: Block) -> Block:
         """The pixels, little endian, of values within the range that the coding was made for."""
         kind = np.dtype("<i2" if self.signed else "<u2")
-        if self.exact and self.shift == 0:
+        if self.exact and self.shift == 0 and self.times == 1:
             return plane.astype(kind)
         out = np.empty(plane.shape, kind)
         flat, target = plane.reshape(-1), out.reshape(-1)
@@ -86,6 +90,7 @@ class Coding:
         # Integers stay what they are: 64 bits are more than a double holds.
         wide = part if part.dtype.kind in "iu" else part.astype(np.float64)
         moved: Block = wide - np.array(self.shift, wide.dtype)
+        moved *= moved.dtype.type(self.times)
         return moved
 
     def _steps(self, part: Block) -> Block:
@@ -120,7 +125,9 @@ def coding_of(found: Range, scale: Rescale, *, alike: bool = False) -> Coding:
     scale
         From them to real values.
     alike
-        Store unsigned numbers whatever the range, so that all planes have one pixel format.
+        This is one of several codings in a series: unsigned numbers whatever the range, so that all planes have one
+        pixel format; and never an integer slope with an integer intercept, for which ITK takes integers as the type of
+        the series where the first image has them, and wraps what other images hold.
 
     Raises
     ------
@@ -129,11 +136,12 @@ def coding_of(found: Range, scale: Rescale, *, alike: bool = False) -> Coding:
     """
     if found.whole and found.high - found.low <= _STEPS:
         low, high = int(found.low), int(found.high)
-        if not alike and -(1 << 15) <= low < 0 and high < 1 << 15:
+        if alike:
+            return _exact_alike(low, high, scale)
+        if -(1 << 15) <= low < 0 and high < 1 << 15:
             return _exact(low, high, 0, scale, signed=True)
-        shift = 0 if not alike and low >= 0 and high <= _STEPS else low
-        return _exact(low, high, shift, scale, signed=False)
-    return _rounded(found, scale)
+        return _exact(low, high, 0 if low >= 0 and high <= _STEPS else low, scale, signed=False)
+    return _rounded(found, scale, alike=alike)
 
 
 def _exact(low: int, high: int, shift: int, scale: Rescale, *, signed: bool) -> Coding:
@@ -148,20 +156,44 @@ def _exact(low: int, high: int, shift: int, scale: Rescale, *, signed: bool) -> 
     return Coding(signed, slope, intercept, error, shift)
 
 
+def _exact_alike(low: int, high: int, scale: Rescale) -> Coding:
+    """Half steps keep integers where there is room for them; else the slope is off by what 16 characters can say."""
+    plain = _exact(low, high, low, scale, signed=False)
+    if not _is_whole(plain.slope, plain.intercept):
+        return plain
+    half = ds(scale.slope / 2)
+    if 2 * (high - low) <= _STEPS and not _is_whole(half, "0"):
+        return replace(plain, slope=half, times=2)
+    slope = ds(float(plain.slope) * _NUDGE)
+    off = abs(float(slope) - float(plain.slope)) * (high - low)
+    return replace(plain, slope=slope, error=plain.error + off * (1 + 1e-6) + 4 * _EPS * _size(low, high, scale))
+
+
+def _is_whole(slope: str, intercept: str) -> bool:
+    return float(slope).is_integer() and float(intercept).is_integer()
+
+
+def _size(low: int, high: int, scale: Rescale) -> float:
+    return max(abs(scale.slope * end + scale.intercept) for end in (low, high))
+
+
 def _sums_are_exact(scale: Rescale, shift: int) -> bool:
     """Without a shift a reader computes what the values meant; with one only integers come out the same."""
     return shift == 0 or (float(scale.slope).is_integer() and float(scale.intercept).is_integer())
 
 
-def _rounded(found: Range, scale: Rescale) -> Coding:
+def _rounded(found: Range, scale: Rescale, *, alike: bool) -> Coding:
     low, high = _checked(sorted(scale.slope * float(end) + scale.intercept for end in (found.low, found.high)))
     blur = 4 * _EPS * max(abs(low), abs(high), abs(scale.intercept))
     start = ds_below(low)
     wanted = (high - float(start)) / _STEPS
     if low == high or wanted < _LEAST_SLOPE:
         middle = ds(low)
-        return Coding(False, "1", middle, max(abs(float(middle) - low), high - low) + blur * (low != high), scale=scale)
+        one = "0.5" if alike else "1"
+        return Coding(False, one, middle, max(abs(float(middle) - low), high - low) + blur * (low != high), scale=scale)
     slope = ds_above(wanted)
+    if alike and _is_whole(slope, start):
+        slope = ds_above(wanted * _NUDGE)
     # Half a step, and what is lost when a reader multiplies and adds.
     return Coding(False, slope, start, float(slope) / 2 * (1 + 1e-9) + blur, scale=scale)
 
