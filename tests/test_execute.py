@@ -23,6 +23,7 @@ import chunkvol
 from chunkvol import Volume, execute, memory, output, pipeline, slabs, system
 from chunkvol.errors import DamagedError, InputError, ResourceError, StoppedError
 from chunkvol.execute import Runner, Work
+from chunkvol.formats import format_for_writing
 from chunkvol.formats.ome_zarr import shards
 from chunkvol.ops.downsample import downsample
 from chunkvol.progress import Progress, Silent
@@ -64,7 +65,7 @@ class Decoded(Source):
 
 
 def job_of(volume: Volume, target: Path, *, budget: int = 1 << 30, workers: int = 2, **options: Any) -> Any:
-    return pipeline._prepare(volume, target, budget, workers, "threads", options)
+    return pipeline._prepare(volume, target, format_for_writing(target), budget, workers, "threads", options)
 
 
 CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {

@@ -111,10 +111,6 @@ def broken_json(store: Path) -> None:
     (store / "zarr.json").write_text('{"zarr_format": 3,')
 
 
-def older(store: Path) -> None:
-    (store / "zarr.json").rename(store / ".zattrs")
-
-
 def no_shard(store: Path) -> None:
     shutil.rmtree(store / "0" / "c")
 
@@ -156,8 +152,7 @@ DAMAGE = {
     "unfinished: no metadata": (no_group, True, 2, "zarr.json is missing: .* is no finished store"),
     "unfinished: no array": (no_array, True, 2, "zarr.json is missing: .* is no finished store"),
     "metadata cut short": (broken_json, True, 2, "zarr.json is not valid JSON .*: the store is damaged"),
-    "an older version": (older, True, 2, "is zarr version 2 .*; chunkvol reads OME-Zarr 0.5"),
-    "a scale of zero": (bad_scale, True, 3, "scale|spacing"),
+    "a scale of zero": (bad_scale, True, 2, "scale of dataset 0 of .* must be above 0"),
     "a missing shard": (no_shard, False, 2, "c/0/0/0 is missing: the store is damaged"),
     "a shard cut short": (cut_shard, False, 2, "c/0/0/0.*the store is damaged"),
     "a flipped bit": (flipped_bit, False, 2, "chunk 0/0/0 of .* fails its checksum: the store is damaged"),
