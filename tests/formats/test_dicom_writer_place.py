@@ -148,6 +148,23 @@ def test_axes_that_are_rounded_are_put_at_right_angles_and_told() -> None:
     assert "rows and columns are put at right angles, which moves voxels by up to" in placement.notes[0]
 
 
+@pytest.mark.parametrize("planes", [1, 2])
+def test_a_left_handed_grid_is_said_to_begin_at_its_other_end(planes: int) -> None:
+    notes = placement_of(oblique_grid((planes, 7, 4), mirrored=True)).notes
+    assert [note for note in notes if "image 1 is the last plane" in note] == list(notes)
+    assert len(notes) == planes - 1  # of one plane both ends are the same
+
+
+def test_images_of_one_row_are_said_to_be_misplaced_by_itk(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    geometry = oblique_grid((5, 1, 4))
+    assert any("one row" in note for note in placement_of(geometry).notes)
+    folder = written(numbered(geometry), tmp_path / "out")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    assert reader.Execute().GetSize() == (4, 5, 1)  # the note is out of date where this is (4, 1, 5)
+
+
 def test_a_shear_between_planes_is_kept_and_told() -> None:
     notes = placement_of(grid("sheared")).notes
     assert "positions say so, and many programs do not heed it" in notes[0]

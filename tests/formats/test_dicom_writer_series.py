@@ -183,8 +183,22 @@ def test_a_template_of_several_series_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_template_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none"):
+    with pytest.raises(InputError, match=r"--template: .*none cannot be read as a folder"):
         chunkvol.plan_write(ramp_volume(GRID), tmp_path / "out", template=tmp_path / "none")
+
+
+def test_a_template_that_is_no_image_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(InputError, match=r"--template: .*notes.txt holds no DICOM image"):
+        chunkvol.plan_write(ramp_volume(GRID), tmp_path / "out", template=tmp_path / "notes.txt")
+
+
+def test_a_study_that_is_kept_without_its_patient_is_told(tmp_path: Path) -> None:
+    folder = personal(tmp_path / "in", "MR")
+    volume, said = chunkvol.open_volume(folder), "name no patient, which archives may refuse"
+    assert any(said in note for note in chunkvol.plan_write(volume, tmp_path / "out").notes)
+    for kept, options in ((volume, {"template": folder}), (chunkvol.open_volume(folder, keep_phi=True), {})):
+        assert not any(said in note for note in chunkvol.plan_write(kept, tmp_path / "out", **options).notes)
 
 
 # ------------------------------------------------------------------------------------------------ what images say

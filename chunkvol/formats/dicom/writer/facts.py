@@ -113,6 +113,11 @@ def facts_of(volume: Volume, settings: Sequence[object], template: Path | None) 
     unit = line(metadata.rescale.unit, 16) or _UNKNOWN
     inverted = metadata.extra.get("photometric") == "MONOCHROME1" and "invert" not in metadata.history
     facts = acquisition(kind, metadata.extra)
+    if template is None and metadata.extra.get("study_uid") and not metadata.extra.get("patient"):
+        notes.append(
+            "the images are of the input's study and name no patient, which archives may refuse: --template INPUT or "
+            "--keep-phi keeps whose they are"
+        )
     if not fingerprint:
         notes.append(
             "the voxels are an array in memory, which has no fingerprint: UIDs are made of grid and settings, so that "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chunkvol.errors import InputError
+from chunkvol.errors import ChunkvolError, InputError
 from chunkvol.formats.dicom.catalogue.scan import read_folder
 from chunkvol.formats.dicom.writer.elements import uid_of
 from chunkvol.metadata import Metadata
@@ -89,7 +89,10 @@ def _kept(metadata: Metadata) -> Texts:
 
 
 def _template(path: Path) -> Texts:
-    images = read_folder(path).images
+    try:
+        images = read_folder(path).images
+    except ChunkvolError as error:
+        raise InputError(f"--template: {error}") from error
     if len({image.series for image in images}) > 1:
         raise InputError(
             f"--template {path} holds {len({image.series for image in images})} series; name a file of the one whose "

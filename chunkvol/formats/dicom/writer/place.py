@@ -83,7 +83,7 @@ def placement_of(geometry: Geometry) -> Placement:
         "\\".join(ds(value) for value in geometry.spacing[1:]),
         ds(abs(along) if is_sheared(geometry) else geometry.spacing[0]),
         along < 0,
-        tuple(_notes(geometry, moved, abs(along))),
+        tuple(_notes(geometry, moved, along)),
     )
 
 
@@ -118,12 +118,21 @@ def _right_angles(geometry: Geometry) -> tuple[Vector, Vector, float]:
     return row2, column2, moved
 
 
-def _notes(geometry: Geometry, moved: float, distance: float) -> list[str]:
+def _notes(geometry: Geometry, moved: float, along: float) -> list[str]:
     notes = []
+    planes, rows, _ = geometry.shape
+    if along < 0 and planes > 1:
+        notes.append(
+            "the grid is left-handed and series are right-handed: image 1 is the last plane, so that the origin is "
+            "found at the other end, and every voxel keeps its place"
+        )
+    if rows == 1 and planes > 1:
+        # Measured with ITK 5.4: images are stacked along the first axis of length 1.
+        notes.append("images have one row, which programs built on ITK misplace: reorder the axes, or write NRRD")
     if moved > _WORTH_A_WORD:
         notes.append(f"rows and columns are put at right angles, which moves voxels by up to {moved:.2g} of a voxel")
-    if distance < geometry.spacing[0] * (1 - _WORTH_A_WORD):
-        if geometry.shape[0] == 1:
+    if abs(along) < geometry.spacing[0] * (1 - _WORTH_A_WORD):
+        if planes == 1:
             notes.append("the planes' step is not perpendicular to them: one image alone does not say so")
         else:
             notes.append(
