@@ -17,8 +17,6 @@ from chunkvol.sources import Block, RawSource, Source, deliver
 
 _READ = 1 << 18
 _PIECE = 1 << 20
-_MOST_SURPLUS = 1
-"""Bytes that may follow the voxels; more means that the header and the data do not belong together."""
 _MOST_LEAD = 64 << 20
 """Bytes that may precede the voxels where the header says only that they are the last ones."""
 
@@ -70,6 +68,9 @@ class PackedSource(Source):
     """Inflated bytes before the voxels; -1 when the voxels are the last bytes."""
     identity: str = ""
     """Fingerprint, from whoever knows the header."""
+    surplus: int = 1
+    """Most bytes that may follow the voxels in their stream, where more means that header and data do not belong
+    together; -1 where anything may follow, which is not inflated and whose checksum is not asked for."""
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
@@ -124,7 +125,7 @@ class PackedSource(Source):
                 yield ((k * rows + j) * columns + is_.start) * self.stored.itemsize, block[n, m]
 
     def _pieces(self) -> Iterator[bytes]:
-        """All voxel bytes in pieces, never one more; the checksum is verified at the end.
+        """All voxel bytes in pieces, never one more; the checksum is verified at the end, where the stream ends there.
 
         Raises
         ------
@@ -143,8 +144,8 @@ class PackedSource(Source):
             if found < self.staging_bytes:
                 raise self._short(found)
             # Asking for more reaches the end of the stream, where the checksum stands.
-            if sum(map(len, stream.pieces(_MOST_SURPLUS + 1))) > _MOST_SURPLUS:
-                raise self._long(_MOST_SURPLUS)
+            if self.surplus >= 0 and sum(map(len, stream.pieces(self.surplus + 1))) > self.surplus:
+                raise self._long(self.surplus)
 
     def _measured_lead(self) -> int:
         """Bytes before the voxels, found by inflating everything once."""

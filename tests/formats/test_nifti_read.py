@@ -24,6 +24,7 @@ from chunkvol.volume import Volume
 from tests.support.grids import COEFFICIENTS, GRIDS, ramp_values, rotation
 
 ARRAY = np.arange(1000, 1000 + 5 * 4 * 3, dtype="i2").reshape(5, 4, 3)
+FULL: Any = tuple(slice(0, n) for n in ARRAY.shape)
 SROW = (-2.0, 0, 0, 10, 0, -3, 0, 20, 0, 0, 4, 30)
 SIZES = [("<", 1), (">", 1), ("<", 2), (">", 2)]
 
@@ -446,9 +447,47 @@ def test_any_cut_is_noticed(tmp_path: Path) -> None:
                 opened(tmp_path / name).read()
 
 
-def test_surplus_bytes_are_said(tmp_path: Path) -> None:
-    volume = opened(single(tmp_path, ARRAY.tobytes() + b"abc"))
-    assert volume.metadata.problems == ("x.nii has 3 bytes more than its header says: they are not used",)
+@pytest.mark.parametrize("name", ["x.nii", "x.nii.gz"])
+@pytest.mark.parametrize("surplus", [1, 3, 100_000])
+def test_surplus_bytes_are_said(tmp_path: Path, name: str, surplus: int) -> None:
+    volume = opened(single(tmp_path, ARRAY.tobytes() + bytes(surplus), name))
+    said = f"{name} has {surplus} bytes more than its header says: they are not used"
+    assert volume.metadata.problems == (said,)
+    assert np.array_equal(volume.read(), ARRAY)
+    assert np.array_equal(volume.source.staged(tmp_path).read(FULL), ARRAY)
+
+
+def test_the_checksum_of_a_packed_file_with_surplus_bytes_is_verified(tmp_path: Path) -> None:
+    path = single(tmp_path, ARRAY.tobytes() + bytes(999), "x.nii.gz")
+    whole = bytearray(path.read_bytes())
+    whole[-8] ^= 1  # of the CRC-32
+    path.write_bytes(whole)
+    with pytest.raises(DamagedError, match="incorrect data check"):
+        opened(path).read()
+
+
+def test_a_packed_file_of_several_members_has_no_surplus(tmp_path: Path) -> None:
+    whole = single(tmp_path, name="x.nii").read_bytes()
+    path = tmp_path / "x.nii.gz"
+    for cut in (400, len(whole)):  # the last member may be empty, as bgzip ends its files
+        path.write_bytes(gzip.compress(whole[:cut]) + gzip.compress(whole[cut:]))
+        assert opened(path).metadata.problems == ()
+        assert np.array_equal(opened(path).read(), ARRAY)
+
+
+def test_volumes_after_the_one_that_is_read_are_not_inflated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    series = rng.integers(-9999, 9999, (8, *ARRAY.shape)).astype(ARRAY.dtype)
+    path = single(tmp_path, series.tobytes(), "x.nii.gz", dim=[4, 3, 4, 5, 8, 1, 1, 1])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))  # nothing but noise behind
+    for number in (0, 2):
+        source = opened(path, time=number).source
+        assert source.staging_bytes == ARRAY.nbytes
+        assert np.array_equal(source.staged(tmp_path).read(FULL), series[number])
+        assert np.array_equal(source.read(FULL), series[number])
+    with pytest.raises(DamagedError, match=r"x\.nii\.gz"):
+        opened(path, time=7).read()
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from chunkvol.formats.nifti.space import geometry_from_header
 from chunkvol.metadata import Metadata
 from chunkvol.packing.packed import PACKINGS, PackedSource
 from chunkvol.progress import Progress
-from chunkvol.sources import CroppedSource, RawSource, Source
+from chunkvol.sources import RawSource, Source
 from chunkvol.volume import Volume
 
 _ENDS = 1 << 16
@@ -136,23 +137,37 @@ def _raw(header: NiftiHeader, data: Path, number: int, identity: str) -> tuple[S
     surplus = size - header.offset - needed
     if surplus < 0:
         raise _short(header, data, str(size - header.offset))
-    noted = [f"{data.name} has {surplus} bytes more than its header says: they are not used"] if surplus else []
     offset = header.offset + number * header.volume_bytes
-    return RawSource(data, header.shape, header.stored, offset, identity), noted
+    return RawSource(data, header.shape, header.stored, offset, identity), [_unused(data, surplus)] * bool(surplus)
 
 
 def _packed(header: NiftiHeader, data: Path, number: int, identity: str) -> tuple[Source, list[str]]:
-    """All volumes of the stream are one pile of planes, of which one volume's are seen."""
+    """One volume of the stream: those before it are skipped, those after it are not inflated."""
     most = data.stat().st_size * PACKINGS["gzip"].most_ratio
     if header.offset + header.times * header.volume_bytes > most:
         raise _short(header, data, f"at most {max(0, most - header.offset)}")
-    planes, rows, columns = header.shape
-    pile = (header.times * planes, rows, columns)
-    source = PackedSource(data, pile, header.stored, "gzip", 0, header.offset, identity)
-    if header.times == 1:
+    lead = header.offset + number * header.volume_bytes
+    source = PackedSource(data, header.shape, header.stored, "gzip", 0, lead, identity)
+    if number < header.times - 1:
+        return replace(source, surplus=-1), []
+    surplus = _packed_surplus(data, lead + header.volume_bytes)
+    if not surplus:
         return source, []
-    part = (slice(number * planes, (number + 1) * planes), slice(0, rows), slice(0, columns))
-    return CroppedSource(source, part), []
+    return replace(source, surplus=surplus), [_unused(data, surplus)]
+
+
+def _packed_surplus(data: Path, needed: int) -> int:
+    """Bytes beyond the voxels, as far as the last four bytes of a gzip file tell.
+
+    They hold the length of the last member modulo 2^32 (RFC 1952, 2.3.1); less than is needed is one of several.
+    """
+    with open(data, "rb") as file:
+        file.seek(max(0, data.stat().st_size - 4))
+        return max(0, int.from_bytes(file.read(4), "little") - needed % (1 << 32))
+
+
+def _unused(data: Path, surplus: int) -> str:
+    return f"{data.name} has {surplus} bytes more than its header says: they are not used"
 
 
 def _short(header: NiftiHeader, data: Path, found: str) -> DamagedError:
