@@ -221,6 +221,20 @@ def test_a_slope_beyond_the_header_gives_real_values_and_says_so(tmp_path: Path,
     )
 
 
+@pytest.mark.parametrize("slope", [0.1, -0.1, 1e-9, 1e20, 1 / 3])
+def test_stored_values_and_slope_survive_the_decimal_text_of_dicom(tmp_path: Path, slope: float) -> None:
+    scale = Rescale(float(np.float32(slope)), float(np.float32(-3.3)))
+    array = np.arange(-50, 55, dtype="int16").reshape(SHAPE)
+    chunkvol.write_volume(Volume(array, oblique_grid(SHAPE), Metadata(scale)), tmp_path / "series")
+    back = chunkvol.open_volume(tmp_path / "series")
+    assert back.metadata.rescale != scale
+    job = written(back, tmp_path / "x.nii")
+    assert "single precision that their decimal text was made of" in job.plan.notes[0]
+    found = opened(tmp_path / "x.nii")
+    assert (found.dtype, replace(found.metadata.rescale, unit="")) == (np.dtype("int16"), scale)
+    assert np.array_equal(found.read(), array)
+
+
 def test_a_slope_of_zero_is_not_left_to_mean_none(tmp_path: Path) -> None:
     volume = Volume(np.ones(SHAPE, "u1"), oblique_grid(SHAPE), Metadata(Rescale(0, 7)))
     written(volume, tmp_path / "x.nii")

@@ -215,7 +215,10 @@ def _dims(header: NiftiHeader) -> tuple[int, ...]:
     while len(lengths) > 3 and lengths[-1] == 1:
         lengths.pop()
     if len(lengths) not in (2, 3, 4):
-        raise FormatError(f"{header.path} has {count} dimensions ({text}); images of 2, 3 and 4 dimensions are read")
+        raise FormatError(
+            f"{header.path} has {count} dimensions ({text}); images of 2, 3 and 4 dimensions are read: take one "
+            "component out first, as with nibabel's slicer or fslroi"
+        )
     return tuple(lengths)
 
 

@@ -28,6 +28,7 @@ _UNITS = {
 
 _RAS = np.array([-1.0, -1.0, 1.0])
 """Signs between RAS and LPS, either way."""
+_SCALED = " (programs built on ITK scale by pixdim)"
 _ROTATION = 0.01
 """How far the squares of a quaternion may exceed 1 and still be taken for rounding."""
 
@@ -87,6 +88,13 @@ def _sform(fields: Mapping[str, Any]) -> Matrix:
     affine[:3] = np.reshape(fields["srow"], (3, 4))
     if not np.isfinite(affine).all():
         raise GeometryError(f"srow must hold 12 finite numbers, found {fields['srow']}")
+    steps = affine[:3, : min(3, fields["dim"][0])]
+    lengths = np.abs(steps).max(axis=0)
+    if not lengths.min() > 0 or np.linalg.matrix_rank(steps / lengths) < steps.shape[1]:
+        raise GeometryError(
+            f"the steps of the sform, which its code {fields['sform_code']} says to use, are zero or parallel: srow "
+            f"holds {np.reshape(fields['srow'], (3, 4)).tolist()}; set sform_code to 0 to use the qform"
+        )
     return affine
 
 
@@ -161,9 +169,9 @@ def _contradictions(fields: Mapping[str, Any], sform: Matrix, shape: Shape, epsi
     else:
         try:
             steps = _pixdim(fields)
-        except GeometryError:
-            return []
-        other, name, habit = sform.copy(), "pixdim", " (programs built on ITK scale by pixdim)"
+        except GeometryError as error:
+            return [f"pixdim is not usable ({error}): the sform is used{_SCALED}"]
+        other, name, habit = sform.copy(), "pixdim", _SCALED
         other[:3, :3] *= steps / lengths
     rounding = 4 * epsilon * (np.abs(other[:3, 3]).max() + np.linalg.norm(other[:3, :3] * shape[::-1]))
     shift = _shift(sform, other, shape)

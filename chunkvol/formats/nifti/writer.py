@@ -21,6 +21,8 @@ _LONGEST = 32767
 _DESCRIP = 79
 """Bytes of text in `descrip`; the 80th ends it."""
 _NO_EXTENSION = bytes(4)
+_TEXT = 1e-11
+"""Rounding of a number to the 16 characters of DICOM: 12 digits are left of a float32 with an exponent."""
 
 __all__ = ["header_from_geometry", "prepare_nifti"]
 
@@ -38,7 +40,7 @@ def prepare_nifti(
     """Plan a NIfTI file, `.nii` or `.nii.gz` (one member, the same bytes for any workers and budget).
 
     Stored values are kept, with the slope and intercept in the header, where the header's precision holds those
-    exactly; real values are written otherwise, and the plan's notes say so.
+    (but for the rounding of a DICOM decimal text); real values are written otherwise, and the plan's notes say so.
 
     Parameters
     ----------
@@ -66,7 +68,11 @@ def prepare_nifti(
     _check_type(kept)
     header = header_from_geometry(kept.geometry, kept.dtype, kept.metadata, version)
     file = FlatFile((target.name,), b"", "gzip", header) if packed else FlatFile((target.name,), header)
-    notes = [*_version_note(version), *_values_note(volume, kept), *_grid_notes(kept.geometry, header, version)]
+    notes = [
+        *_version_note(version),
+        *_values_note(volume, kept, version),
+        *_grid_notes(kept.geometry, header, version),
+    ]
     return prepare_flat(kept, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
 
 
@@ -133,11 +139,14 @@ def _version(volume: Volume, asked: str | None) -> int:
 
 
 def _holds(rescale: Rescale, version: int) -> bool:
-    """Whether the header keeps slope and intercept to the last bit; a slope of 0 would mean that there is none."""
+    """Whether the header keeps slope and intercept but for a decimal text's rounding; a slope of 0 would mean none."""
     kind = np.float32 if version == 1 else np.float64
     with np.errstate(over="ignore", under="ignore"):
-        exact = all(np.isfinite(value) and float(kind(value)) == value for value in (rescale.slope, rescale.intercept))
-    return exact and rescale.slope != 0
+        kept = all(
+            np.isfinite(value) and abs(float(kind(value)) - value) <= _TEXT * abs(value)
+            for value in (rescale.slope, rescale.intercept)
+        )
+    return kept and rescale.slope != 0
 
 
 def _check_type(volume: Volume) -> None:
@@ -155,10 +164,16 @@ def _version_note(version: int) -> list[str]:
     return ["NIfTI-2 is written, which ITK and Slicer do not read (nibabel does)"] if version == 2 else []
 
 
-def _values_note(volume: Volume, kept: Volume) -> list[str]:
-    if kept is volume:
-        return []
+def _is_exact(rescale: Rescale) -> bool:
+    return all(float(np.float32(value)) == value for value in (rescale.slope, rescale.intercept))
+
+
+def _values_note(volume: Volume, kept: Volume, version: int) -> list[str]:
     scale = volume.metadata.rescale
+    if kept is volume:
+        if version == 2 or _is_exact(scale):
+            return []
+        return ["slope and intercept are put back to the single precision that their decimal text was made of"]
     shift = f"{'-' if scale.intercept < 0 else '+'} {abs(scale.intercept)!r}"
     return [
         f"this NIfTI header cannot hold the slope and intercept exactly: real values ({scale.slope!r} * stored "
