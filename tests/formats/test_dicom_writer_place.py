@@ -217,7 +217,8 @@ def test_dciodvfy_finds_no_error(modality: str, kind: str, tmp_path: Path) -> No
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (package dicom3tools)")
     volume = noise_volume(grid("left-handed"), "float32" if kind == "per-slice" else kind)
-    extra = {"body_part": "Knee", "kvp": 120.0, "patient_position": "HFS", "echo_time": 4.6, "manufacturer": "Ä" * 90}
+    part = "Knee" if kind == "uint16" else "BRAIN"
+    extra = {"body_part": part, "kvp": 120.0, "patient_position": "HFS", "echo_time": 4.6, "manufacturer": "Ä" * 90}
     facts = extra if kind in ("uint16", "float32") else {}
     options = {"slope": "per-slice"} if kind == "per-slice" else {}
     folder = written(replace(volume, metadata=Metadata(modality=modality, extra=facts)), tmp_path / "out", **options)

@@ -70,7 +70,6 @@ class SeriesFacts:
             0x00200011: ("IS", ""),
             0x00200037: ("DS", self.placement.orientation),
             0x00200052: ("UI", self.identity.frame_of_reference),
-            0x00200060: ("CS", ""),
             0x00201040: ("LO", ""),
             0x00280002: ("US", "1"),
             0x00280004: ("CS", "MONOCHROME1" if self.inverted else "MONOCHROME2"),

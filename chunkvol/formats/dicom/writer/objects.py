@@ -71,11 +71,23 @@ KINDS = {
 }
 """By modality. PET and others have facts that must be stated and that no volume keeps (dates, decay, counts)."""
 
+_BODY_PART = 0x00180015
+_UNPAIRED = frozenset(
+    (
+        "ABDOMEN", "ABDOMENPELVIS", "AORTA", "BLADDER", "BRAIN", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS", "COCCYX",
+        "COLON", "CSPINE", "CTSPINE", "DUODENUM", "ESOPHAGUS", "FACE", "GALLBLADDER", "HEAD", "HEADNECK", "HEART",
+        "JAW", "LARYNX", "LIVER", "LSPINE", "LSSPINE", "MEDIASTINUM", "MOUTH", "NECK", "NECKCHEST", "NECKCHESTABDOMEN",
+        "NECKCHESTABDPELV", "NOSE", "PANCREAS", "PELVIS", "PHARYNX", "PROSTATE", "RECTUM", "SKULL", "SPINE", "SPLEEN",
+        "SSPINE", "STERNUM", "STOMACH", "THYMUS", "THYROID", "TLSPINE", "TONGUE", "TRACHEA", "TSPINE", "UTERUS",
+        "WHOLEBODY",
+    )
+)  # fmt: skip  # a list to look in
+"""Body parts that there is one of (PS3.16 annex L)."""
 _ALL: Elements = {
     0x00080070: ("LO", "manufacturer"),
     0x0008103E: ("LO", "series_description"),
     0x00081090: ("LO", "manufacturer_model"),
-    0x00180015: ("CS", "body_part"),
+    _BODY_PART: ("CS", "body_part"),
     0x00181030: ("LO", "protocol"),
     0x00185100: ("CS", "patient_position"),
 }
@@ -99,6 +111,8 @@ def acquisition(kind: Kind, extra: Mapping[str, Any]) -> Elements:
     """What an image of this kind says of the acquisition, from the facts that a volume keeps of its source."""
     known = {tag: (vr, _value(vr, extra.get(name))) for tag, (vr, name) in (_ALL | kind.known).items()}
     must: Elements = {0x00080070: ("LO", ""), 0x00185100: ("CS", ""), **kind.fixed}
+    if known[_BODY_PART][1] not in _UNPAIRED:
+        must[0x00200060] = ("CS", "")  # Laterality: empty of what is paired or not known, absent of all else
     return must | {tag: said for tag, said in known.items() if said[1]}
 
 
