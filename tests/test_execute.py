@@ -199,7 +199,7 @@ def test_every_byte_of_a_raw_file_has_one_writer(
     run(job, target, runner)
     assert counts
     for path, count in counts.items():
-        header = len(job.header) if path.endswith(".nrrd") else 0
+        header = len(job.file.header) if path.endswith(".nrrd") else 0
         assert not count[:header].any(), path
         assert (count[header:] == 1).all(), path
 

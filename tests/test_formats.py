@@ -53,12 +53,10 @@ def at_their_places(found: Volume, original: Volume, off: float) -> np.ndarray:
     return picked
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", [name for name in GRIDS if name != "sheared"])
 @pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)
 def test_each_voxel_keeps_its_place_and_value(tmp_path: Path, row: Format, name: str) -> None:
     volume = noise_volume(GRIDS[name](SHAPE), KINDS.get(row.key, "int16"))
-    if is_sheared(volume.geometry) and not row.traits.shear:
-        pytest.skip("refused, as another test shows")
     if row.key == "seg-nrrd":
         volume = Volume(volume.read() % 5, volume.geometry)
     found = opened(row, written(volume, row, tmp_path))
@@ -66,10 +64,10 @@ def test_each_voxel_keeps_its_place_and_value(tmp_path: Path, row: Format, name:
     assert not found.metadata.assumed
 
 
-@pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)
+@pytest.mark.parametrize(
+    "row", [row for row in WRITERS if row.key not in ("seg-nrrd", "png-slices")], ids=lambda row: row.key
+)
 def test_real_values_survive_a_slope(tmp_path: Path, row: Format) -> None:
-    if row.key in ("seg-nrrd", "png-slices", "imagej", "ome-tiff"):
-        pytest.skip("holds labels or unsigned integers")
     stored = noise_volume(GRIDS["oblique"](SHAPE), "int16")
     volume = Volume(stored.read(), stored.geometry, Metadata(rescale=Rescale(1, -1024, "HU")))
     found = opened(row, written(volume, row, tmp_path))

@@ -350,6 +350,7 @@ def test_two_orientations_in_one_series_are_two_volumes(visible: Path, expected:
     assert_affine(scan.geometry, answer["affine_lps"])
 
 
-def test_a_segmentation_is_refused_by_name(visible: Path) -> None:
-    with pytest.raises(InputError, match="segmentation"):
-        chunkvol.open_volume(visible / "ct_odd_size" / "seg")
+def test_a_segmentation_is_read_as_labels(visible: Path) -> None:
+    labels = chunkvol.open_volume(visible / "ct_odd_size" / "seg")
+    assert labels.metadata.extra["segmentation"]["segments"]
+    assert labels.dtype.kind == "u"
