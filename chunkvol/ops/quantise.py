@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from chunkvol.errors import InputError
 from chunkvol.metadata import Rescale
-from chunkvol.regions import Region, Shape, region_shape, voxels
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, spans, voxels
 from chunkvol.sources import Block, PointwiseSource, Source
 from chunkvol.volume import Volume
 
@@ -21,7 +21,11 @@ QUANTISED = ("uint8", "int8", "uint16", "int16", "float32")
 
 _TILE = 1 << 18
 _SAMPLED_PLANES = 32
-_SAMPLED_SIDE = 512
+_FEW_PLANES = 8
+_SAMPLED_SIDE = 256
+"""Rows and columns of a plane at most: 2 million voxels in all, of which 2000 lie beyond each percentile."""
+_READ_BYTES = 32 << 20
+"""Most bytes that a read for the sample holds, where the source can be read in so small bands."""
 _PERCENTILES = (0.1, 99.9)
 _ENOUGH = 1 << 20
 """Voxels of a pyramid level that are enough for percentiles."""
@@ -84,14 +88,34 @@ def find_window(real: Volume) -> Window:
 
 
 def _sample(source: Source) -> Block:
+    """Thinned planes, a band at a time; where a read decodes several planes, a plane for each of these where it may."""
     planes, rows, columns = source.shape
-    which = np.unique(np.linspace(0, planes - 1, _SAMPLED_PLANES).round().astype(int)).tolist()
-    thin = max(1, rows // _SAMPLED_SIDE), max(1, columns // _SAMPLED_SIDE)
-    found = []
-    for k in which:
-        plane = source.read((slice(k, k + 1), slice(0, rows), slice(0, columns)))[0]
-        found.append(plane[:: thin[0], :: thin[1]].reshape(-1).copy())
-    return np.concatenate(found)
+    count = min(_SAMPLED_PLANES, max(_FEW_PLANES, ceil_div(planes, source.grain[0])))
+    which = np.unique(np.linspace(0, planes - 1, count).round().astype(int)).tolist()
+    thin = ceil_div(rows, _SAMPLED_SIDE), ceil_div(columns, _SAMPLED_SIDE)
+    bands = list(spans(rows, _band(source, thin[0])))
+    sample = np.empty((len(which), ceil_div(rows, thin[0]), ceil_div(columns, thin[1])), source.dtype)
+    for n, k in enumerate(which):
+        for band in bands:
+            found = source.read((slice(k, k + 1), band, slice(0, columns)))[0]
+            first = band.start // thin[0]
+            part = found[:: thin[0], :: thin[1]]
+            sample[n, first : first + len(part)] = part
+    return sample.reshape(-1)
+
+
+def _band(source: Source, thin: int) -> int:
+    """Rows to read at a time, a multiple of `thin`: as many as a read may hold, a grain at least."""
+    rows, columns = source.shape[1:]
+    least = ceil_div(min(source.grain[1], rows), thin) * thin
+    band = ceil_div(rows, thin) * thin
+    while band > least and _held(source, (1, min(band, rows), columns)) > _READ_BYTES:
+        band = max(least, band // 2 // thin * thin)
+    return band
+
+
+def _held(source: Source, shape: Shape) -> int:
+    return voxels(shape) * source.dtype.itemsize + source.scratch(shape)
 
 
 def _checked(window: Any) -> Window:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chunkvol
+import chunkvol.ops.quantise as module
 from chunkvol import Volume
 from chunkvol.errors import InputError
 from chunkvol.metadata import Metadata, Rescale
@@ -104,6 +105,17 @@ def test_auto_takes_percentiles_of_a_sample_and_the_coarsest_level_that_will_do(
     chunkvol.write_volume(volume, tmp_path / "a.nrrd", encoding="gzip")
     assert find_window(chunkvol.open_volume(tmp_path / "a.nrrd")) == (low, high)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.nrrd"]
+
+
+def test_the_sample_for_auto_is_thinned_planes_read_in_bands_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(70 * 530 * 300, dtype="int32").reshape(70, 530, 300)
+    which = np.unique(np.linspace(0, 69, 32).round().astype(int))
+    wanted = values[which][:, ::3, ::2]
+    source = Volume(values, oblique_grid(values.shape)).source
+    for most in (1 << 30, 1 << 16, 1):
+        monkeypatch.setattr(module, "_READ_BYTES", most)
+        np.testing.assert_array_equal(module._sample(source), wanted.reshape(-1))
+    assert wanted.size <= 32 * 256 * 256
 
 
 def test_auto_widens_for_few_values() -> None:
