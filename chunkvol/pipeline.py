@@ -75,12 +75,16 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     try:
         row = format_for_reading(source)
         _check_options(f"{source} is {row.name}", "reading option", options, row.read_options)
-        if options.get("geometry") is not None:
-            options["geometry"] = _template(options["geometry"])
+        template = options.get("geometry")
+        if template is not None and not isinstance(template, Geometry):
+            template = template if isinstance(template, Volume) else open_volume(template)
+            options["geometry"] = template.geometry
         if row.read is None:  # cannot be: such rows match nothing
             raise InputError(f"{row.name} is not read")
         # Absolute, because the workers of a cluster may run in another folder.
         volume = row.read(source.absolute(), progress or Silent(), **options)
+        if isinstance(template, Volume) and template.metadata.assumed:
+            volume = _assumed(volume)
     except PermissionError as error:
         raise InputError(f"{error.filename or source} cannot be read: permission denied") from error
     except OSError as error:
@@ -92,11 +96,11 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     return volume if level == 0 else levels[level]
 
 
-def _template(given: Any) -> Geometry:
-    """The grid that a caller names: itself, a volume's, or that of a file."""
-    if isinstance(given, Geometry):
-        return given
-    return (given if isinstance(given, Volume) else open_volume(given)).geometry
+def _assumed(volume: Volume) -> Volume:
+    """The volume on a grid that was taken from one that nobody stated."""
+    said = "nobody stated the grid of --geometry: it is assumed here as it is there"
+    metadata = replace(volume.metadata, assumed=True, problems=(*volume.metadata.problems, said))
+    return replace(volume, metadata=metadata, coarser=tuple(map(_assumed, volume.coarser)))
 
 
 def plan_write(

@@ -30,6 +30,7 @@ def geometry_json(geometry: Geometry) -> dict[str, Any]:
 def summarise(volume: Volume, format_name: str) -> dict[str, Any]:
     """JSON values: geometry, type, rescale, levels, bytes, and what a viewer would need."""
     real = volume.values
+    scanner = volume.metadata.extra.get("scanner")
     loaded = voxels(real.shape) * real.dtype.itemsize
     scale = volume.metadata.rescale
     factor = fit_factors(real, COMFORTABLE)
@@ -48,6 +49,7 @@ def summarise(volume: Volume, format_name: str) -> dict[str, Any]:
         "suggested_factor": list(factor[::-1]),
         "history": list(volume.metadata.history),
         "problems": list(volume.metadata.problems),
+        **({"scanner": scanner} if isinstance(scanner, dict) else {}),
     }
 
 
@@ -72,6 +74,8 @@ def summary_text(facts: dict[str, Any]) -> str:
         row = facts["series"][0]
         about = [row["id"], f"{row['images']} image{'s' * (row['images'] != 1)}", row["description"], row["label"]]
         lines.insert(1, f"series       {', '.join(filter(None, about))}")
+    if scanner := facts.get("scanner"):
+        lines.append(f"scanner      {_scanner_text(scanner)}")
     if (scale["slope"], scale["intercept"]) != (1, 0) or scale["unit"] not in ("", "US"):
         shift = f"{'-' if scale['intercept'] < 0 else '+'} {abs(scale['intercept']):g}"
         lines.append(f"values       {scale['slope']:g} * stored {shift} {scale['unit']}".rstrip())
@@ -88,3 +92,10 @@ def summary_text(facts: dict[str, Any]) -> str:
         )
     lines += [f"note         {problem}" for problem in facts["problems"]]
     return "\n".join(lines)
+
+
+def _scanner_text(facts: dict[str, Any]) -> str:
+    """Who made it and with what, as far as its text says."""
+    said = [facts.get("vendor", ""), facts.get("model", ""), facts.get("filter", "")]
+    said += [f"{facts[key]:g} {unit}" for key, unit in (("source_kv", "kV"), ("source_ua", "uA")) if facts.get(key)]
+    return ", ".join(str(part) for part in said if part)

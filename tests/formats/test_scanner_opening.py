@@ -206,7 +206,40 @@ def test_scanner_files_are_known_by_content(tmp_path: Path) -> None:
     assert not is_scanner_file(tmp_path / "run.log")
     assert not is_scanner_file(scanners.raw(tmp_path, "alone.vol"))
     assert not is_scanner_file(tmp_path / "absent.pcr")
+
+
+def test_a_folder_with_one_raw_file_is_opened_by_its_text(tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"")
+    scanners.phoenix(tmp_path)
     assert not is_scanner_file(tmp_path)
+    scanners.raw(tmp_path, "bird.vol")
+    assert is_scanner_file(tmp_path)
+    volume = opened(tmp_path)
+    assert volume.geometry == opened(tmp_path / "bird.vol").geometry
+    np.testing.assert_array_equal(volume.read(), ARRAY)
+    scanners.vgstudio(tmp_path)
+    scanners.raw(tmp_path, "bug.vol")
+    with pytest.raises(InputError, match=r"holds 2 raw volumes: name one, such as bird\.vol"):
+        opened(tmp_path)
+
+
+def test_a_folder_whose_slices_belong_to_its_text_is_left_to_the_reader_of_stacks(tmp_path: Path) -> None:
+    scanners.phoenix(tmp_path)
+    scanners.raw(tmp_path, "bird.vol")
+    for n in range(len(ARRAY)):
+        (tmp_path / f"bird_{n:04d}.tif").write_bytes(b"")
+    assert not is_scanner_file(tmp_path)
+
+
+def test_slices_in_a_folder_below_a_text_are_named(tmp_path: Path) -> None:
+    text = scanners.nikon(tmp_path)
+    assert not is_scanner_file(tmp_path)
+    (tmp_path / "slices").mkdir()
+    (tmp_path / "slices" / "beetle_0000.tif").write_bytes(b"")
+    for path in (tmp_path, text):
+        assert is_scanner_file(path)
+        with pytest.raises(InputError, match=r"beetle\.xtekct has no slices beside it: name their folder, as .*slices"):
+            opened(path)
 
 
 def test_a_log_without_a_reconstruction_is_refused_as_an_input(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import tifffile
 import chunkvol
 from chunkvol import Volume
 from chunkvol.errors import GeometryError
+from chunkvol.summary import summarise, summary_text
 from tests.support import scanners
 from tests.support.scanners import ARRAY
 
@@ -111,6 +112,32 @@ def test_the_overview_beside_sections_is_no_slice(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "mouse__rec_spr.tif", np.zeros((33, 22), "u2"))
     for source in (tmp_path, path):
         np.testing.assert_array_equal(chunkvol.open_volume(source), ARRAY)
+
+
+def test_an_image_of_the_size_of_the_slices_is_skipped_where_the_log_names_them(tmp_path: Path) -> None:
+    scanners.skyscan(tmp_path)
+    slices(tmp_path, "mouse__rec{:04d}.tif")
+    tifffile.imwrite(tmp_path / "mouse__IR_rec00001234.tif", ARRAY[0])
+    volume = chunkvol.open_volume(tmp_path)
+    np.testing.assert_array_equal(volume.read(), ARRAY)
+    assert "mouse__IR_rec00001234.tif skipped: mouse__rec.log says that slices are named" in problems(volume)
+
+
+def test_every_second_section_by_a_pattern_does_not_take_the_spacing_of_all(tmp_path: Path) -> None:
+    scanners.skyscan(tmp_path)
+    slices(tmp_path, "mouse__rec{:04d}.tif")
+    with pytest.raises(GeometryError, match=r"takes every second slice .* mouse__rec\.log may state the spacing"):
+        chunkvol.open_volume(tmp_path, pattern="mouse*[13579].tif")
+    every = chunkvol.open_volume(tmp_path, slices=slice(None, None, 2))
+    assert every.geometry.spacing[0] == 2 * chunkvol.open_volume(tmp_path).geometry.spacing[0]
+
+
+def test_info_tells_of_the_scanner(tmp_path: Path) -> None:
+    scanners.skyscan(tmp_path)
+    slices(tmp_path, "mouse__rec{:04d}.tif")
+    facts = summarise(chunkvol.open_volume(tmp_path), "image slices")
+    assert facts["scanner"]["vendor"] == "SkyScan"
+    assert "scanner      SkyScan, SkyScan1172, Al 0.5mm, 60 kV, 166 uA\n" in summary_text(facts)
 
 
 def test_one_of_two_reconstructions_in_a_folder_is_opened_by_its_log(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def order(folder: Path, **options: Any) -> list[int]:
         ("a_10.tif", "a_20.tif", "a_30.tif"),
         ("d1_008.tif", "d1_009.tif", "d2_010.tif", "d2_011.tif"),
         ("bottom.tif", "middle.tif", "top.tif"),
+        ("s_0001_100.tif", "s_0002_103.tif", "s_0003_104.tif", "s_0004_119.tif"),
         ("Slice 001.TIF", "slice 002.tif", "slice 003.TIFF"),
     ],
 )
@@ -85,6 +86,8 @@ def test_a_pattern_says_which_are_the_slices(tmp_path: Path) -> None:
         (("s1.tif", "s1.tiff", "s2.tif"), "s1.tif and s1.tiff, which are the same number"),
         (("a1.tif", "b1.png"), "1 TIFF and 1 PNG files: --pattern says"),
         (("bone1_1.tif", "bone1_2.tif", "bone2_1.tif"), "more than one stack: bone1_1.tif and bone2_1.tif have"),
+        (("s_0001_235959.tif", "s_0002_000000.tif"), "do not say which of s_0002_000000.tif and s_0001_235959.tif"),
+        (("a1_0.5mm.tif", "a2_1.0mm.tif"), "do not say which of a2_1.0mm.tif and a1_0.5mm.tif comes first"),
         (tuple(f"{a}{n}.tif" for a in "xyz" for n in range(3)), "of different names .*--pattern"),
         (("~1.tif", "~2.tif", "a.txt"), ""),
     ],
@@ -180,6 +183,34 @@ def test_a_slice_that_is_no_image_is_refused_unless_it_is_left_out(tmp_path: Pat
     with pytest.raises(FormatError, match=r"s4\.tif is named like an image but starts with 3c 68 74 6d"):
         order(folder)
     assert order(folder, slices=slice(0, 4)) == [0, 1, 2, 3]
+
+
+def test_a_link_to_nowhere_is_told_of_and_not_left_out(tmp_path: Path) -> None:
+    folder = flat_stack(tmp_path / "s", *(f"s{n}.tif" for n in range(4)))
+    (folder / "s4.tif").symlink_to(tmp_path / "nowhere.tif")
+    with pytest.raises(InputError, match=r"s4\.tif cannot be read: No such file"):
+        order(folder)
+
+
+def test_the_number_that_goes_up_evenly_counts_where_several_go_up(tmp_path: Path) -> None:
+    folder = flat_stack(tmp_path / "s", *(f"s_{n:04d}_{n * n}.tif" for n in range(1, 6)))
+    assert order(folder) == [0, 1, 2, 3, 4]
+    (folder / "s_0003_9.tif").unlink()
+    with pytest.raises(GeometryError, match=r"between s_0002_4\.tif and s_0004_16\.tif"):
+        order(folder)
+
+
+def test_a_pattern_is_for_folders(tmp_path: Path) -> None:
+    folder = flat_stack(tmp_path / "s", "s0.tif", "s1.tif")
+    with pytest.raises(InputError, match="is one file, and --pattern chooses among the files of a folder"):
+        order(folder / "s0.tif", pattern="s*")
+
+
+def test_slices_beyond_the_last_one_are_said(tmp_path: Path) -> None:
+    folder = flat_stack(tmp_path / "s", "s0.tif", "s1.tif", "s2.tif")
+    volume = chunkvol.open_volume(folder, spacing=MM, slices=slice(1, 9))
+    assert volume.shape[0] == 2
+    assert volume.metadata.problems == ("--slices asks for 8 and there are 3, which count from 0: up to the last",)
 
 
 def test_a_file_is_read_by_what_it_holds_not_by_its_name(tmp_path: Path) -> None:

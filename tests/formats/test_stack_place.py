@@ -160,9 +160,93 @@ def test_imagej_tags_without_a_length_say_nothing(tmp_path: Path, unit: str) -> 
 
 def test_imagej_tags_without_the_spacing_of_planes_are_completed_aloud(tmp_path: Path) -> None:
     volume = chunkvol.open_volume(imagej(tmp_path / "s.tif", "mm", spacing=None))
-    assert volume.geometry.spacing == (0.25, 0.5, 0.25)
+    assert volume.geometry.spacing == (1, 0.5, 0.25)
     assert volume.metadata.assumed
-    assert volume.metadata.problems[0].startswith("the ImageJ tags state no spacing between planes: that of the")
+    assert volume.metadata.problems[0].startswith("the ImageJ tags state no spacing between planes: 1 mm, as ImageJ")
+
+
+def test_imagej_tags_of_one_plane_take_the_spacing_of_the_columns(tmp_path: Path) -> None:
+    folder = write_slices(
+        tmp_path / "s",
+        grey_stack(),
+        lambda path, plane: write_tiff(
+            path, plane, description="ImageJ=1.54f\nunit=mm\n", resolution=(4.0, 2.0), resolutionunit="none"
+        ),
+    )
+    volume = chunkvol.open_volume(folder)
+    assert volume.geometry.spacing == (0.25, 0.5, 0.25)
+    assert "that of the columns, 0.25 mm, is assumed" in volume.metadata.problems[0]
+
+
+def test_imagej_axes_may_count_in_units_of_their_own(tmp_path: Path) -> None:
+    volume = chunkvol.open_volume(imagej(tmp_path / "s.tif", "micron\nyunit=mm\nzunit=cm"))
+    assert volume.geometry.spacing == pytest.approx((7, 0.5, 0.25e-3), rel=1e-12)
+
+
+def test_a_companion_file_that_is_not_read_is_said(tmp_path: Path) -> None:
+    text = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><BinaryOnly MetadataFile="c.ome"/></OME>'
+    write_tiff(tmp_path / "s.ome.tif", grey_stack(), description=text, metadata=None)
+    volume = chunkvol.open_volume(tmp_path / "s.ome.tif")
+    assert volume.metadata.assumed
+    assert "companion file of OME-XML, which is not read" in volume.metadata.problems[0]
+
+
+# ----------------------------------------------------------------------------- what is said twice about the place
+
+
+@pytest.mark.parametrize("sidecar", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("part", [False, True])
+def test_a_template_places_planes_alike_with_and_without_a_sidecar(
+    tmp_path: Path, sidecar: bool, reverse: bool, part: bool
+) -> None:
+    grid = GRIDS["oblique"]((5, 6, 4))
+    folder = write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4)))
+    if sidecar:
+        (folder / "geometry.json").write_bytes(sidecar_json(GRIDS["sheared"]((5, 6, 4)), Metadata()))
+    # Counted from the end where the last slice is the first plane.
+    wanted = grid.cropped((slice(3, 5) if reverse else slice(0, 2), slice(0, 6), slice(0, 4)))
+    volume = chunkvol.open_volume(folder, geometry=wanted if part else grid, slices=slice(0, 2), reverse=reverse)
+    assert volume.geometry.is_close(wanted, 1e-9)
+    assert not volume.metadata.assumed
+
+
+def test_a_template_overrules_a_sidecar_of_another_shape_aloud(tmp_path: Path) -> None:
+    grid = GRIDS["oblique"]((5, 6, 4))
+    folder = write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4)))
+    (folder / "geometry.json").write_bytes(sidecar_json(GRIDS["sheared"]((7, 6, 4)), Metadata()))
+    volume = chunkvol.open_volume(folder, geometry=grid)
+    assert volume.geometry == grid
+    assert "and the slices are 4 x 6 x 5: --geometry is used" in volume.metadata.problems[0]
+
+
+def test_a_template_that_nobody_stated_is_assumed_here_too(tmp_path: Path) -> None:
+    guessed = write_slices(tmp_path / "guessed", grey_stack(shape=(5, 6, 4)))
+    volume = chunkvol.open_volume(write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4))), geometry=guessed)
+    assert volume.metadata.assumed
+    assert "nobody stated the grid of --geometry" in volume.metadata.problems[-1]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_frame_beside_a_sidecar_is_used_aloud_and_for_the_first_plane(tmp_path: Path, reverse: bool) -> None:
+    folder = write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4)))
+    (folder / "geometry.json").write_bytes(sidecar_json(GRIDS["oblique"]((5, 6, 4)), Metadata()))
+    volume = chunkvol.open_volume(folder, frame="skyscan", reverse=reverse)
+    assert volume.geometry.origin == (0, 0, 0)
+    assert volume.geometry.direction == ((0, 0, 1), (-1, 0, 0), (0, -1, 0))
+    assert volume.metadata.problems == ("geometry.json says where the voxels lie: --frame skyscan is used",)
+
+
+def test_numbers_that_leap_are_said_where_tags_state_the_spacing(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    text = "ImageJ=1.54f\nunit=mm\nspacing=0.7\n"
+    for n, plane in enumerate(grey_stack()):
+        write_tiff(folder / f"s{3 * n}.tif", plane, description=text, resolution=(4.0, 2.0), resolutionunit="none")
+    assert "numbers of the slices grow by 3" in chunkvol.open_volume(folder).metadata.problems[0]
+    assert not chunkvol.open_volume(folder, spacing=(0.7, 0.5, 0.25)).metadata.problems
+    with pytest.raises(GeometryError, match=r"--pattern takes every second slice .* --slices ::2"):
+        chunkvol.open_volume(folder, pattern="s[!39]*")
 
 
 @pytest.mark.parametrize(

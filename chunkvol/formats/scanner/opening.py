@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,16 @@ import numpy as np
 
 from chunkvol.errors import DamagedError, FormatError, GeometryError, InputError
 from chunkvol.formats.place import Place, Stated
-from chunkvol.formats.scanner.facts import SUFFIXES, ScanFacts, are_projections, check_facts, names_of, read_facts
-from chunkvol.formats.stack import open_stack
+from chunkvol.formats.scanner.facts import (
+    SUFFIXES,
+    ScanFacts,
+    are_projections,
+    check_facts,
+    facts_beside,
+    names_of,
+    read_facts,
+)
+from chunkvol.formats.stack import is_stack, open_stack
 from chunkvol.formats.stack.frames import check_frame, framed
 from chunkvol.metadata import Metadata
 from chunkvol.progress import Progress
@@ -30,8 +39,13 @@ __all__ = ["is_scanner_file", "open_scanner_file"]
 
 
 def is_scanner_file(path: Path) -> bool:
-    """True for a scanner's file of a known vendor, and for a raw `.vol` that has one beside it."""
+    """True for a scanner's file of a known vendor, for a raw `.vol` that has one beside it, and for their folder.
+
+    A folder whose slices belong to the text is a stack.
+    """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        return _is_scanner_folder(path)
     if not path.is_file():
         return False
     try:
@@ -62,7 +76,7 @@ def open_scanner_file(
     Parameters
     ----------
     path
-        The file.
+        The file; or a folder with one raw file that a text describes.
     progress
         Told about the slices.
     pattern, slices, reverse
@@ -85,6 +99,8 @@ def open_scanner_file(
     """
     said = Place(**place)
     check_frame(frame, said)
+    if path.is_dir():
+        path = _raw_file_of(path)
     facts = _facts_of(path, trust_paths=trust_paths)
     if facts.volume is not None and (facts.volume.is_file() or not _images(path.parent)):
         if pattern is not None or slices is not None or reverse:
@@ -114,6 +130,51 @@ def _facts_of(path: Path, *, trust_paths: bool) -> ScanFacts:
         why = facts.problems[0] if facts.problems else f"{path.name} says nothing of a volume"
         raise FormatError(f"{path}: {why}; name the folder of slices and give --spacing")
     return facts
+
+
+def _is_scanner_folder(folder: Path) -> bool:
+    try:
+        facts = _texts_of_volumes(folder)
+        if not facts:
+            return False
+        images = _images(folder)
+        if not _raw_files(facts):
+            return not images and bool(_folders_of_slices(folder))
+        belonging = facts_beside(folder, images) if images else None
+        return belonging is None or belonging.count is None
+    except (FormatError, InputError):
+        return True  # opening says how
+
+
+def _texts_of_volumes(folder: Path) -> list[ScanFacts]:
+    """What the texts of a folder say that may speak of a raw file."""
+    texts = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES[1:])
+    return [facts for text in texts if (facts := read_facts(text)) is not None and facts.count is not None]
+
+
+def _raw_files(found: Sequence[ScanFacts]) -> list[Path]:
+    return sorted({facts.volume for facts in found if facts.volume is not None and facts.volume.is_file()})
+
+
+def _folders_of_slices(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if is_stack(path))
+
+
+def _raw_file_of(folder: Path) -> Path:
+    """The raw file of a folder, which its texts name."""
+    found = _texts_of_volumes(folder)
+    volumes = _raw_files(found)
+    if len(volumes) > 1:
+        raise InputError(f"{folder} holds {len(volumes)} raw volumes: name one, such as {volumes[0].name}")
+    if not volumes:
+        raise _no_slices(found[0].path)
+    return volumes[0]
+
+
+def _no_slices(text: Path) -> InputError:
+    inner = _folders_of_slices(text.parent)
+    where = f"name their folder, as {text.parent / inner[0]}" if inner else "name their folder, or put the text there"
+    return InputError(f"{text} has no slices beside it: {where}")
 
 
 def _headers(path: Path) -> list[ScanFacts]:
@@ -195,7 +256,7 @@ def _pattern(facts: ScanFacts, names: list[str], *, checked: bool) -> str | None
     Their number is compared here, where `checked`, since stacks do not count what a pattern chose.
     """
     if not names:
-        raise InputError(f"{facts.path} has no slices beside it: name their folder, or put the text beside them")
+        raise _no_slices(facts.path)
     if are_projections(facts, names):
         raise GeometryError(
             f"the {len(names)} images beside {facts.path} are the projections of its scan, not slices: name the folder "

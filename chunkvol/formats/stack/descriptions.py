@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -12,6 +13,9 @@ from xml.etree import ElementTree
 from chunkvol.errors import DamagedError, FormatError
 
 _SPLIT = "split it first, as with Image > Hyperstacks > Make Subset in Fiji, and save one time and channel"
+
+_COMPANION = re.compile(r"<(\w+:)?BinaryOnly\b")
+"""OME-XML that only names the file in which the rest stands (OME-TIFF specification, "Companion file")."""
 
 __all__ = ["Described", "described", "imagej_fields", "is_ome", "ome_pixels"]
 
@@ -28,6 +32,8 @@ class Described:
     """Which directory holds each plane; None where they are in order."""
     elsewhere: bool = False
     """Whether further planes are in other files."""
+    companion: bool = False
+    """Whether all else that there is to say stands in another file."""
 
 
 def described(text: str, name: str, samples: int) -> Described:
@@ -43,7 +49,7 @@ def described(text: str, name: str, samples: int) -> Described:
     if text.startswith("{") and '"shape"' in text[:200]:
         return _shaped(text, samples)
     if is_ome(text):
-        return _ome(ome_pixels(text), name)
+        return _ome(ome_pixels(text), name, _COMPANION.search(text) is not None)
     return Described()
 
 
@@ -101,10 +107,10 @@ def ome_pixels(text: str) -> Any:
     return root.find("Image/Pixels")
 
 
-def _ome(pixels: Any, name: str) -> Described:
+def _ome(pixels: Any, name: str, companion: bool) -> Described:
     """Where the Z planes of series 0 are (OME-TIFF specification, "The TiffData element")."""
     if pixels is None:
-        return Described()
+        return Described(companion=companion)
     sizes = {axis: _count(pixels.get(f"Size{axis}", "1")) for axis in "ZCT"}
     channels = pixels.findall("Channel")
     samples = max([_count(one.get("SamplesPerPixel", "1")) for one in channels], default=1)

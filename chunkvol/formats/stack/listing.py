@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from chunkvol.errors import InputError
@@ -34,6 +35,8 @@ class Listing:
     """Images whose names do not fit the others."""
     problems: tuple[str, ...]
     """What was skipped, a sentence each."""
+    leap: int = 1
+    """A pattern took every how many of the files that are numbered like these."""
 
 
 def few(count: int) -> int:
@@ -50,7 +53,9 @@ def _images(folder: Path) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             visible = not entry.name.startswith(".")
-            if visible and os.path.splitext(entry.name)[1].lower() in KINDS and entry.is_file():  # noqa: PTH122  # names
+            named = visible and os.path.splitext(entry.name)[1].lower() in KINDS  # noqa: PTH122  # names
+            # A link to nowhere is told of when it is read; left out, the stack would be shorter without a word.
+            if named and (entry.is_file() or (entry.is_symlink() and not entry.is_dir())):
                 yield entry.name
 
 
@@ -69,9 +74,9 @@ def listed(folder: Path, pattern: str | None = None) -> Listing:
     InputError
         There are none, or it is not clear which are slices, or a number is there twice.
     """
-    names = sorted(_images(folder))
+    names = all_names = sorted(_images(folder))
     if pattern is not None:
-        names, all_names = [name for name in names if fnmatch.fnmatchcase(name, pattern)], names
+        names = [name for name in all_names if fnmatch.fnmatchcase(name, pattern)]
         if not names:
             there = f"it holds {len(all_names)}, such as {all_names[0]}" if all_names else "it holds none"
             raise InputError(f"no image in {folder} is named like {pattern!r}: {there}")
@@ -90,7 +95,9 @@ def listed(folder: Path, pattern: str | None = None) -> Listing:
             )
         return Listing(tuple(ordered), None, tuple(odd), tuple(problems))
     order = sorted(range(len(main)), key=numbers.__getitem__)
-    return Listing(tuple(main[n] for n in order), tuple(numbers[n] for n in order), tuple(odd), tuple(problems))
+    slices = tuple(main[n] for n in order)
+    leap = 1 if pattern is None else _leap(slices, all_names)
+    return Listing(slices, tuple(numbers[n] for n in order), tuple(odd), tuple(problems), leap)
 
 
 def _kind(name: str) -> str:
@@ -147,7 +154,7 @@ def _alike(folder: Path, names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _numbers(folder: Path, names: Sequence[str]) -> list[int] | None:
-    """The running number of each name: the last of the numbers that are not the same for all."""
+    """The running number of each name: of the numbers that are not the same for all the last, or the last even one."""
     found = [[int(part) for part in _NUMBER.findall(_stem(name))] for name in names]
     if len({len(each) for each in found}) > 1 or not found[0]:
         return None
@@ -164,7 +171,37 @@ def _numbers(folder: Path, names: Sequence[str]) -> list[int] | None:
                 "--pattern says which are the slices"
             )
         seen[number] = name
-    return last
+    _refuse_contradiction(folder, names, found, last)
+    return next((column for n in reversed(running) if _is_even(column := [each[n] for each in found])), last)
+
+
+def _is_even(numbers: Sequence[int]) -> bool:
+    """Whether numbers that go up do so in equal steps."""
+    ordered = sorted(numbers)
+    return len({high - low for low, high in pairwise(ordered)} - {0}) == 1 and len(set(ordered)) == len(ordered)
+
+
+def _refuse_contradiction(
+    folder: Path, names: Sequence[str], found: Sequence[Sequence[int]], last: Sequence[int]
+) -> None:
+    """Refuse names of several numbers that do not go up together, as with the time of day past midnight."""
+    order = sorted(range(len(last)), key=last.__getitem__)
+    for one, other in pairwise(order):
+        if tuple(found[one]) > tuple(found[other]):
+            raise InputError(
+                f"the numbers in the names of {folder} do not say which of {names[one]} and {names[other]} comes "
+                "first: rename the files so that one number counts the slices, or --pattern says which are meant"
+            )
+
+
+def _leap(names: Sequence[str], all_names: Sequence[str]) -> int:
+    """Every how many of the files that are named like these, of names that lie between the first and the last."""
+    alike, at = _skeleton(names[0]), {name: n for n, name in enumerate(names)}
+    keys = [natural_parts(names[0]), natural_parts(names[-1])]
+    between = [name for name in all_names if _skeleton(name) == alike and keys[0] <= natural_parts(name) <= keys[1]]
+    between.sort(key=natural_parts)
+    kept = [n for n, name in enumerate(between) if name in at]
+    return min((high - low for low, high in pairwise(kept)), default=1)
 
 
 def _refuse_twins(folder: Path, names: Sequence[str], found: Sequence[Sequence[int]]) -> None:

@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from chunkvol.errors import InputError
 from chunkvol.formats.place import Place
-from chunkvol.formats.scanner.facts import ScanFacts
+from chunkvol.formats.scanner.facts import ScanFacts, facts_beside, names_of
 from chunkvol.formats.stack.decoding import check_decoder
 from chunkvol.formats.stack.files import ImageFile, check_alike, common_layout, read_files, sniffed
 from chunkvol.formats.stack.layout import Layout
 from chunkvol.formats.stack.listing import Listing, few, holds_slices, listed
 from chunkvol.formats.stack.placing import Request, placed_stack
 from chunkvol.formats.stack.planes import StackPlanes
-from chunkvol.formats.stack.sequence import along, check_complete, kept_planes, positions_of
+from chunkvol.formats.stack.sequence import along, check_complete, kept_planes, positions_of, step_of
 from chunkvol.geometry import Geometry
 from chunkvol.geometry.grid import Triple
 from chunkvol.progress import Progress
@@ -88,19 +88,25 @@ def open_stack(
         A slice is missing, or a file beside the slices speaks of others.
     """
     place = Place(spacing, origin, orientation, geometry)
-    request = Request(place, frame, facts, chosen=pattern is not None)
     if path.is_dir():
         listing = listed(path, pattern)
         folder = path
+    elif pattern is not None:
+        raise InputError(f"{path} is one file, and --pattern chooses among the files of a folder: name the folder")
     else:
         folder, listing = path.parent, Listing((path.name,), None, (), ())
+    request = Request(place, frame, facts, pattern is not None, listing.leap, step_of(listing.numbers))
     files = read_files([os.path.join(folder, name) for name in listing.names], progress)  # noqa: PTH118  # thousands
-    skipped = _check_odd(folder, listing, files, progress)
+    skipped = _check_odd(folder, listing, files, facts, progress)
     stack = _stacked(listing, files, slices, reverse)
     source = _source(str(folder), stack)
     said = [*listing.problems, *skipped, *stack.notes]
     if path.is_file() and len(stack.planes) == 1:
         said.append(f"{path.name} is one plane: name its folder to read a stack")
+    if slices is not None and (slices.stop or 0) > stack.count:
+        said.append(
+            f"--slices asks for {slices.stop - 1} and there are {stack.count}, which count from 0: up to the last"
+        )
     return _volume(path, source, stack, request, said)
 
 
@@ -159,7 +165,9 @@ def _places(listing: Listing) -> npt.NDArray[np.int64]:
     return whole if (whole == at).all() else np.arange(len(at))
 
 
-def _check_odd(folder: Path, listing: Listing, files: Sequence[ImageFile], progress: Progress) -> list[str]:
+def _check_odd(
+    folder: Path, listing: Listing, files: Sequence[ImageFile], facts: ScanFacts | None, progress: Progress
+) -> list[str]:
     """What is said of files whose names do not fit; refused where they might be slices.
 
     Raises
@@ -169,6 +177,10 @@ def _check_odd(folder: Path, listing: Listing, files: Sequence[ImageFile], progr
     """
     if not listing.odd:
         return []
+    more = f" and {len(listing.odd) - 1} more" * (len(listing.odd) > 1)
+    facts = facts or facts_beside(folder, listing.names)
+    if facts is not None and len(names_of(facts.prefix, listing.names)) == len(listing.names) == facts.count:
+        return [f"{listing.odd[0]}{more} skipped: {facts.path.name} says that slices are named {facts.prefix}..."]
     common = common_layout(files)
     for file in read_files([str(folder / name) for name in listing.odd], progress):
         alike = file.planes is not None and common is not None and file.planes.layouts[0].kind == common.kind
@@ -177,7 +189,6 @@ def _check_odd(folder: Path, listing: Listing, files: Sequence[ImageFile], progr
                 f"{file.path} is an image as the slices are, but not named like {listing.names[0]}: --pattern says "
                 "which are the slices"
             )
-    more = f" and {len(listing.odd) - 1} more" * (len(listing.odd) > 1)
     return [f"{listing.odd[0]}{more} skipped: of another size or type, and not named like {listing.names[0]}"]
 
 
@@ -211,8 +222,10 @@ def _volume(path: Path, source: StackPlanes, stack: _Stack, request: Request, sa
     whole = (stack.extent, source.shape[1], source.shape[2])
     template = request.place.geometry
     if template is not None and template.shape == source.shape != whole:
-        grid, metadata = template, placed_stack(path, stack.listing.names, source.shape, stack.count, request).metadata
-        problems, assumed = [*said], False
+        # The grid of the part alone: what else is known is that of the whole stack.
+        known = replace(request, place=Place(spacing=template.spacing))
+        metadata = placed_stack(path, stack.listing.names, whole, stack.count, known).metadata
+        grid, problems, assumed = template, [*said], False
     else:
         stand = placed_stack(path, stack.listing.names, whole, stack.count, request)
         turned = stack.backwards and not stand.by_plane

@@ -33,6 +33,10 @@ class Request:
     """The scanner's file, where the caller named it."""
     chosen: bool = False
     """Whether slices were chosen by a pattern, so that their number need not be the scan's."""
+    leap: int = 1
+    """Every how many of the slices a pattern chose."""
+    step: int = 1
+    """By how much the numbers in their names grow."""
 
     def __post_init__(self) -> None:
         check_frame(self.frame, self.place)
@@ -95,8 +99,23 @@ def placed_stack(path: Path, names: Sequence[str], shape: Shape, count: int, req
     if stated.spacing is None:
         first = path / names[0] if path.is_dir() else path
         stated = stated_by_tags(str(first))
+        if request.step > 1 and stated.spacing is not None and not request.has_spacing:
+            said.append(
+                f"the numbers of the slices grow by {request.step}: the spacing that {stated.by} state is taken to be "
+                "that of neighbouring files; --spacing says it where some were left out"
+            )
+    if request.leap > 1 and stated.spacing is not None and not request.has_spacing:
+        raise GeometryError(
+            f"--pattern takes every {_ordinal(request.leap)} slice of {path}, and {stated.by} may state the spacing of "
+            f"all of them: --slices ::{request.leap} takes as many and keeps their places, or --spacing says how far "
+            "apart they are"
+        )
     placing = request.place.placed(shape, stated, str(path))
     return Stand(_finished(placing, request, said), metadata)
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
 def _finished(placing: Placing, request: Request, said: Sequence[str]) -> Placing:
@@ -106,20 +125,25 @@ def _finished(placing: Placing, request: Request, said: Sequence[str]) -> Placin
 
 def _by_sidecar(own: tuple[Geometry, Metadata], path: Path, shape: Shape, request: Request) -> Stand:
     grid, metadata = own
+    name = sidecar_of(path).name
+    said = [f"{name} says where the voxels lie: --frame {request.frame} is used"] if request.frame else []
     if request.place == Place():
         placing = Placing(grid, metadata.assumed)
     else:
         columns = np.array(grid.direction).T
-        stated = Stated(grid.spacing, grid.origin, [tuple(one) for one in columns], sidecar_of(path).name)
+        stated = Stated(grid.spacing, grid.origin, [tuple(one) for one in columns], name)
         placing = request.place.placed(shape, stated, str(path))
         placing = replace(placing, assumed=metadata.assumed and not request.has_spacing)
-    return Stand(_finished(placing, request, ()), metadata, by_plane=True)
+    by_plane = not request.frame and request.place.geometry is None
+    return Stand(_finished(placing, request, said), metadata, by_plane=by_plane)
 
 
 def _other_shape(path: Path, grid: Geometry, shape: Shape, request: Request) -> str:
-    """What is said of a sidecar of another shape; an error unless slices were chosen."""
+    """What is said of a sidecar of another shape; an error unless slices were chosen, or the caller says it all."""
     there, here = (" x ".join(map(str, one[::-1])) for one in (grid.shape, shape))
     what = f"{sidecar_of(path)} speaks of {there} voxels (x, y, z), and the slices are {here}"
+    if request.place.geometry is not None:
+        return f"{what}: --geometry is used"
     if request.chosen and grid.shape[1:] == shape[1:]:
         return f"{what}, since a pattern chose them: it is not used"
     raise GeometryError(f"{what}: bring back the missing files, or take the sidecar away")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from chunkvol.geometry import Geometry
 
 _NAMED = 3
 
-__all__ = ["Kept", "along", "check_complete", "kept_planes", "positions_of"]
+__all__ = ["Kept", "along", "check_complete", "kept_planes", "positions_of", "step_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,19 @@ def _text(part: slice | None) -> str:
 def positions_of(names: Sequence[str], numbers: Sequence[int] | None) -> npt.NDArray[np.float64]:
     """Index of each file in the stack as its number says it, from 0; whole numbers unless the numbers are uneven.
 
-    The step between numbers is the most frequent one, the smallest of several.
+    The step between numbers is that of `step_of`.
     """
     if numbers is None or len(names) < 2:
         return np.arange(len(names), dtype=np.float64)
     found = np.array(numbers, np.float64)
-    counts = Counter(np.diff(found).tolist())
-    most = max(counts.values())
-    return np.asarray((found - found[0]) / min(step for step, times in counts.items() if times == most))
+    return np.asarray((found - found[0]) / step_of(numbers))
+
+
+def step_of(numbers: Sequence[int] | None) -> int:
+    """The most frequent step between ascending numbers, the smallest of several; 1 where there is none."""
+    counts = Counter(high - low for low, high in pairwise(numbers or ()))
+    most = max(counts.values(), default=0)
+    return min((step for step, times in counts.items() if times == most), default=1)
 
 
 def check_complete(names: Sequence[str], numbers: Sequence[int] | None, where: str) -> None:

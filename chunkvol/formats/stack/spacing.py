@@ -99,12 +99,22 @@ def _by_ome(pixels: Any) -> Stated:
 def _by_imagej(ifd: Ifd, fields: Mapping[str, str]) -> Stated:
     """Resolution counts pixels in the unit that the description names, whatever ResolutionUnit says.
 
+    Of a stack ImageJ leaves out a spacing of 1, which it reads back so (FileSaver.getDescriptionString); other programs
+    leave out what they do not know, so it is a guess. `yunit` and `zunit` are there where they differ from `unit`.
+
     But for one case, in which ImageJ converts (FileOpener.decodeDescriptionString): "um", and centimetres.
     """
     unit = _unit(fields["unit"]) or (1, 1)
     centimetres = fields["unit"].strip() == "um" and ifd.number(296, 2) == 3
-    columns, rows = (_per(ifd.ratio(tag), (10, 1) if centimetres else unit) for tag in (282, 283))
-    return _stated(_length(_number(fields.get("spacing", "")), unit), rows, columns, "the ImageJ tags")
+    along_y, along_z = (_unit(fields.get(name, "")) or unit for name in ("yunit", "zunit"))
+    columns = _per(ifd.ratio(282), (10, 1) if centimetres else unit)
+    rows = _per(ifd.ratio(283), (10, 1) if centimetres else along_y)
+    between, by = _number(fields.get("spacing", "")), "the ImageJ tags"
+    if between or fields.get("images", "1") == "1" or rows is None or columns is None:
+        return _stated(_length(between, along_z), rows, columns, by)
+    one = along_z[0] / along_z[1]
+    guess = f"{by} state no spacing between planes: 1 {fields.get('zunit', fields['unit'])}, as ImageJ has it then, is "
+    return Stated((one, rows, columns), by=by, guess=f"{guess}assumed; --spacing says it")
 
 
 def _per(resolution: float, unit: tuple[float, float]) -> float | None:

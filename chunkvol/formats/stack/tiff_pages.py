@@ -87,6 +87,8 @@ def _chosen(ifds: Sequence[Ifd], said: Described) -> tuple[list[Ifd], list[str]]
     full = [ifd for ifd in ifds if not ifd.number(254, 0) & _REDUCED_OR_MASK]
     notes = ["smaller copies and masks within the files are not read"] if len(full) < len(ifds) else []
     full = full or list(ifds)
+    if said.companion:
+        notes.append("the spacing stands in a companion file of OME-XML, which is not read: --spacing says it")
     if said.order is not None:
         if max(said.order) >= len(ifds):
             raise DamagedError(f"its OME-XML speaks of page {max(said.order)}, and it has {len(ifds)}")
