@@ -13,6 +13,7 @@ import numpy.typing as npt
 from chunkvol.errors import InputError
 from chunkvol.metadata import Rescale
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, spans, voxels
+from chunkvol.segments import KEY
 from chunkvol.sources import Block, PointwiseSource, Source
 from chunkvol.volume import Volume
 
@@ -53,6 +54,10 @@ def quantise(volume: Volume, dtype: str, window: Window | Literal["auto"] | None
     real, kind = volume.values, np.dtype(dtype)
     if window is None:
         return _converted(real, kind, volume.metadata.stored_range if real is volume else None)
+    if window == "auto" and KEY in volume.metadata.extra:
+        raise InputError(
+            "--window auto is for greys, and these are labels: leave it out, or give LO,HI, as 0,1 of a mask"
+        )
     if kind.kind == "f":
         raise InputError(f"a window needs the ends of an integer type, not {dtype}: leave --window out")
     low, high = find_window(real) if window == "auto" else _checked(window)
@@ -146,7 +151,10 @@ def _converted(real: Volume, kind: np.dtype[Any], known: tuple[int, int] | None)
 
 
 def _made(real: Volume, source: Source, step: str, window: Window | None) -> Volume:
-    extra = real.metadata.extra if window is None else {**real.metadata.extra, "window": list(window)}
+    extra = real.metadata.extra
+    if window is not None:
+        # The labels that segments speak of are no longer there.
+        extra = {key: value for key, value in extra.items() if key != KEY} | {"window": list(window)}
     unit = real.metadata.rescale.unit if window is None else ""
     metadata = replace(real.metadata, rescale=Rescale(unit=unit), stored_range=None, extra=extra).with_step(step)
     return Volume(source, real.geometry, metadata)

@@ -127,6 +127,17 @@ def test_auto_widens_for_few_values() -> None:
     ]
 
 
+def test_labels_are_not_spread_unless_a_window_says_how() -> None:
+    metadata = Metadata(extra={"segmentation": {}, "kept": 1})
+    labels = Volume(np.array([[[0, 1, 1]]], "uint8"), oblique_grid((1, 1, 3)), metadata)
+    with pytest.raises(InputError, match="--window auto is for greys, and these are labels"):
+        quantise(labels, "uint8", "auto")
+    assert quantise(labels, "uint16").metadata.extra == metadata.extra
+    mask = quantise(labels, "uint8", (0, 1))
+    assert mask.read().reshape(-1).tolist() == [0, 255, 255]
+    assert mask.metadata.extra == {"kept": 1, "window": [0, 1]}
+
+
 # -------------------------------------------------------------------------------------------------------- messages
 
 
