@@ -311,9 +311,16 @@ def test_what_is_not_finite_is_refused_by_its_plane_and_nothing_is_left(
 ) -> None:
     values = ramp_volume(GRID).read()
     values[3, 2, 1] = value
-    with pytest.raises(InputError, match=f"plane 3 holds {word}, which the integers of DICOM cannot say; --dtype"):
+    with pytest.raises(InputError, match=f"plane 3 holds {word}, which the integers of DICOM cannot say: write NRRD"):
         chunkvol.write_volume(Volume(values, GRID), tmp_path / "out", slope=slope)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_is_said_to_keep_no_real_values(tmp_path: Path) -> None:
+    volume = chunkvol.quantise(noise_volume(GRID, "float32"), "uint16", (-3, 3))
+    assert "values are steps of the window -3 to 3, and not the input's real ones any more" in (
+        chunkvol.plan_write(volume, tmp_path / "out").notes
+    )
 
 
 def test_values_that_headers_cannot_hold_are_refused(tmp_path: Path) -> None:

@@ -224,7 +224,8 @@ def range_of(plane: Block, name: str) -> Range:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise InputError(
             f"{name} holds {'NaN' if np.isnan(low) or np.isnan(high) else 'infinite values'}, which the integers of "
-            "DICOM cannot say; --dtype uint16 --window LO,HI puts NaN at the low end, or write NRRD"
+            "DICOM cannot say: write NRRD, or --dtype uint16 --window LO,HI puts NaN at the low end, and keeps no "
+            "real values"
         )
     return Range(float(low), float(high), _whole(plane))
 

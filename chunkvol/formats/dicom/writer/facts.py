@@ -112,6 +112,9 @@ def facts_of(volume: Volume, settings: Sequence[object], template: Path | None) 
     unit = line(metadata.rescale.unit, 16) or _UNKNOWN
     inverted = metadata.extra.get("photometric") == "MONOCHROME1" and "invert" not in metadata.history
     facts = acquisition(kind, metadata.extra)
+    if "window" in metadata.extra:
+        low, high = metadata.extra["window"]
+        notes.append(f"values are steps of the window {low:g} to {high:g}, and not the input's real ones any more")
     if template is None and metadata.extra.get("study_uid") and not metadata.extra.get("patient"):
         notes.append(
             "the images are of the input's study and name no patient, which archives may refuse: --template INPUT or "
