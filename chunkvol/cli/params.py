@@ -86,8 +86,8 @@ class _Window(click.ParamType):  # type: ignore[type-arg]  # as above
     name = "LO,HI|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str) or value == "auto":
-            return value
+        if not isinstance(value, str) or value.lower() == "auto":  # click shows it in capitals
+            return value.lower() if isinstance(value, str) else value
         try:
             low, high = (float(part) for part in value.split(","))
         except ValueError:
