@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,7 +130,8 @@ def test_anatomical_spaces_become_lps(tmp_path: Path, space: str, signs: tuple[i
         ("space dimension: 3\nspace directions: (2,0,0) (0,3,0) (0,0,4)\nspace origin: (0,0,0)", (4, 3, 2), "anatom"),
         ("space: scanner-xyz\nspace directions: (2,0,0) (0,3,0) (0,0,4)\nspace origin: (0,0,0)", (4, 3, 2), "anatom"),
         ("space: LPS\nspace directions: (2,0,0) (0,3,0) (0,0,4)", (4, 3, 2), "no space origin"),
-        ("axis mins: 1 2 3\nspacings: 2 3 4", (4, 3, 2), "axis mins are not used"),
+        ("axis mins: nan 2 3\nspacings: 2 3 4", (4, 3, 2), "no space origin: 0, 0, 0 is assumed"),
+        ("axis mins: 1 2 3", (1, 1, 1), "no space origin: 0, 0, 0 is assumed"),
     ],
 )
 def test_what_a_header_leaves_out_is_assumed_and_said(
@@ -140,6 +142,51 @@ def test_what_a_header_leaves_out_is_assumed_and_said(
     assert found.geometry.spacing == spacing
     assert found.geometry.origin == (0, 0, 0)
     assert any(problem in text for text in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("lines", "spacing", "origin"),
+    [
+        ("spacings: 2 3 4", (4, 3, 2), (11, 21.5, 32)),
+        ("spacings: 2 3 4\ncenters: cell cell cell", (4, 3, 2), (11, 21.5, 32)),
+        ("spacings: 2 3 4\ncenterings: node node node", (4, 3, 2), (10, 20, 30)),
+        ("spacings: 2 3 4\ncenters: ??? node cell", (4, 3, 2), (11, 20, 32)),
+        ("spacings: 2 3 4\nspace dimension: 3\nspace origin: (7,8,9)", (4, 3, 2), (7, 8, 9)),
+        ('spacings: 2 3 4\nunits: "cm" "cm" "cm"', (40, 30, 20), (110, 215, 320)),
+        ("spacings: 2 3 4\nspace: RAS", (4, 3, 2), (-11, -21.5, 32)),
+    ],
+)
+def test_axis_mins_say_where_the_first_cell_begins_or_the_first_node_lies(
+    tmp_path: Path, lines: str, spacing: tuple[float, ...], origin: tuple[float, ...]
+) -> None:
+    found = placed(tmp_path, f"axis mins: 10 20 30\n{lines}")
+    assert found.assumed
+    assert np.allclose(found.geometry.spacing, spacing, rtol=1e-15)
+    assert np.allclose(found.geometry.origin, origin, rtol=1e-15)
+
+
+def test_axis_mins_and_maxs_imply_the_spacing(tmp_path: Path) -> None:
+    k, j, i = SHAPE
+    ends = "axis mins: 10 20 30\naxis maxs: {} {} {}"
+    cells = placed(tmp_path, ends.format(10 + 2 * i, 20 + 3 * j, 30 + 4 * k)).geometry
+    assert (cells.spacing, cells.origin) == ((4, 3, 2), (11, 21.5, 32))
+    lines = ends.format(10 + 2 * (i - 1), 20 + 3 * (j - 1), 30 - 4 * (k - 1)) + "\ncenters: node node node"
+    nodes = placed(tmp_path, lines).geometry
+    assert np.allclose(steps(nodes), np.diag([2, 3, -4]))
+    assert nodes.origin == (10, 20, 30)
+
+
+@pytest.mark.parametrize("centers", ["centers: cell cell cell", "centers: node node node", ""])
+def test_itk_takes_axis_mins_for_the_same_place(tmp_path: Path, centers: str) -> None:
+    more = f"spacings: 2 3 4\naxis mins: 10 20 30\n{centers}".strip()
+    found = placed(tmp_path, more)
+    path = tmp_path / "itk.nrrd"
+    sizes = " ".join(map(str, SHAPE[::-1]))
+    head = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\n{more}\n\n"
+    path.write_bytes(head.encode() + bytes(int(np.prod(SHAPE))))
+    image = SimpleITK.ReadImage(path)
+    assert image.GetOrigin() == found.geometry.origin
+    assert image.GetSpacing() == found.geometry.spacing[::-1]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +217,8 @@ def test_space_units_become_millimetres(tmp_path: Path, unit: str, factor: float
         ("space: LPS\nspace directions: (1,0,0) (0,1,0) (2,0,0)", "singular"),
         ("space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (a,0,0)", "space origin"),
         ("spacings: 1 nan 1", "spacings"),
+        ("spacings: 1 1 1\naxis mins: 1 2", "axis mins must be three finite numbers"),
+        ("axis mins: 1 2 3\naxis maxs: 1 2 3", "above 0 mm"),
         ("spacings: 0 1 1", "above 0 mm"),
         ("space: right-anterior-superior-time", "is not known"),
         ('space: LPS\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace units: "ell" "ell" "ell"', "not known"),

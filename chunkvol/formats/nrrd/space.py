@@ -76,14 +76,18 @@ def geometry_from_header(fields: Mapping[str, str], shape: Shape) -> Placing:
         raise GeometryError(f"the space {name!r} is not known; the header's space must be {', '.join(_SPACES)}")
     problems = [] if name in _SPACES else _nowhere(name, fields)
     axes = 2 if fields.get("dimension") == "2" else 3
+    origin = _origin(fields)
     if "spacedirections" in fields:
         steps = _directions(fields["spacedirections"], axes)
         unit, noted = _units(fields.get("spaceunits", ""), "space units")
     else:
-        steps = np.eye(axes, 3) * np.array(_spacings(fields.get("spacings", ""), axes))[:, None]
+        along = _along_axes(fields, shape, axes)
+        steps = np.eye(axes, 3) * np.array(along.spacings)[:, None]
         unit, noted = _units(fields.get("units", ""), "units")
-        problems += _no_directions(fields)
-    origin = _origin(fields)
+        problems.append(f"the header states no space directions: {along.said}, along the axes")
+        if origin is None and along.first is not None:
+            origin = np.array([*along.first, *[0.0] * (3 - axes)])
+            problems.append("the header states no space origin: axis mins are used, as in ITK")
     if origin is None:
         problems.append("the header states no space origin: 0, 0, 0 is assumed")
     signs = np.array(_SPACES.get(name, (1, 1, 1)), float)
@@ -113,12 +117,50 @@ def _nowhere(name: str, fields: Mapping[str, str]) -> list[str]:
     return [f"the header's space ({name or 'no name'}) is not anatomical: left-posterior-superior is assumed"]
 
 
-def _no_directions(fields: Mapping[str, str]) -> list[str]:
-    spacing = "spacings are used" if "spacings" in fields else "a spacing of 1 mm is assumed"
-    out = [f"the header states no space directions: {spacing}, along the axes"]
-    if "axismins" in fields:
-        out.append("axis mins are not used")
-    return out
+@dataclass(frozen=True, slots=True)
+class _Along:
+    """What the fields of single axes say of the grid, in the order i, j, k."""
+
+    spacings: list[float]
+    """Between samples."""
+    said: str
+    """Which field says so."""
+    first: list[float] | None
+    """The first sample, where axis mins tell it."""
+
+
+def _along_axes(fields: Mapping[str, str], shape: Shape, axes: int) -> _Along:
+    """Spacings, axis mins and axis maxs (the definition's section 6).
+
+    Mins and maxs are the outer samples where these are nodes, else the outer faces of cells: cells are Teem's
+    default, and ITK's.
+    """
+    mins, maxs = (_ends(fields.get(name, ""), name, axes) for name in ("axismins", "axismaxs"))
+    centers = fields.get("centers", "").lower().split()
+    node = [axis < len(centers) and centers[axis] == "node" for axis in range(axes)]
+    if "spacings" in fields:
+        spacings, said = _spacings(fields["spacings"], axes), "spacings are used"
+    elif mins is not None and maxs is not None:
+        counts = [max(1, n - is_node) for n, is_node in zip(shape[::-1], node, strict=False)]
+        spacings = [(high - low) / n for low, high, n in zip(mins, maxs, counts, strict=True)]
+        said = "the spacing of axis mins and maxs is used"
+    else:
+        return _Along([1.0] * axes, "a spacing of 1 mm is assumed", None)
+    if mins is None:
+        return _Along(spacings, said, None)
+    half = [0.0 if is_node else step / 2 for step, is_node in zip(spacings, node, strict=True)]
+    return _Along(spacings, said, [low + more for low, more in zip(mins, half, strict=True)])
+
+
+def _ends(text: str, name: str, axes: int) -> list[float] | None:
+    """Finite numbers, one an axis; None where the header leaves some out, which NaN says as well."""
+    words = text.lower().split()
+    if not words or "nan" in words:
+        return None
+    values = _finite(",".join(words))
+    if len(values) != axes:
+        raise GeometryError(f"{name.replace('axis', 'axis ')} must be {_COUNTS[axes]} finite numbers, found {text!r}")
+    return values
 
 
 def _directions(text: str, axes: int) -> Vectors:
