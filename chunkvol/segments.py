@@ -8,7 +8,7 @@ layers before: nothing is lost, and what chooses one of several voxels (nearest,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,9 +20,39 @@ from chunkvol.errors import FormatError, InputError
 KEY = "segmentation"
 """Under which a segmentation stands in `Metadata.extra`."""
 
+_LARGEST = 1 << 64
+_KEEPING = ("mode", "stride")
+"""Methods that choose labels and compute none."""
+
 Labels = npt.NDArray[Any]
 
-__all__ = ["KEY", "Segment", "Segmentation"]
+__all__ = ["KEY", "Segment", "Segmentation", "method_for"]
+
+
+def method_for(extra: Mapping[str, Any], asked: str | None, usual: str) -> str:
+    """How voxels become one: as asked, else `usual`; labels are chosen, not computed, and by default the most frequent.
+
+    Parameters
+    ----------
+    extra
+        Of the volume's metadata.
+    asked
+        The method that somebody named, or None or empty.
+    usual
+        What it is for other volumes.
+
+    Raises
+    ------
+    InputError
+        It would compute with labels.
+    """
+    if KEY not in extra:
+        return asked or usual
+    if asked and asked not in _KEEPING:
+        raise InputError(
+            f"the volume is a segmentation: {asked} would make labels that mean nothing; use mode or stride"
+        )
+    return asked or "mode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +88,13 @@ class Segmentation:
         return tuple(math.prod(self.counts[:n]) for n in range(len(self.counts)))
 
     @property
+    def fits(self) -> bool:
+        """Whether composite labels fit an integer of 64 bits."""
+        return math.prod(max(1, count) for count in self.counts) <= _LARGEST
+
+    @property
     def dtype(self) -> np.dtype[Any]:
-        """The smallest type that holds all composite labels."""
+        """The smallest type that holds all composite labels; only where they fit one."""
         return np.min_scalar_type(math.prod(max(1, count) for count in self.counts) - 1)
 
     def layer_of(self, labels: Labels, layer: int) -> Labels:
@@ -79,8 +114,9 @@ class Segmentation:
         out = np.zeros(layers.shape[:-1], self.dtype)
         for n, (count, weight) in enumerate(zip(self.counts, self.weights, strict=True)):
             part = layers[..., n]
-            if part.size and int(part.max()) >= count:
-                raise FormatError(f"layer {n} holds label {int(part.max())}, which no segment has; export it again")
+            for label in (int(part.min()), int(part.max())) if part.size else ():
+                if not 0 <= label < count:
+                    raise FormatError(f"layer {n} holds label {label}, which no segment has; export it again")
             out += part.astype(out.dtype) * out.dtype.type(weight)
         return out
 

@@ -6,6 +6,7 @@ Beside a file its name and `.json`; in a folder of slices `geometry.json`.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from chunkvol._version import __version__
 from chunkvol.errors import DamagedError
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata
+from chunkvol.segments import KEY
 
 FOLDER_SIDECAR = "geometry.json"
 """Its name within a folder of slices."""
@@ -69,6 +71,7 @@ def _of(own: dict[str, Any], path: Path) -> tuple[Geometry, Metadata]:
             tuple(own["spacing"]),
             tuple(map(tuple, own["direction"])),  # type: ignore[arg-type]  # Geometry checks the lengths
         )
-        return grid, Metadata.from_json(own["metadata"]).deidentified()
+        metadata = Metadata.from_json(own["metadata"]).deidentified()
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"{path} is damaged ({error!r}): write it again, or take it away") from error
+    return grid, replace(metadata, pyramid="mode") if KEY in metadata.extra else metadata

@@ -14,7 +14,7 @@ from chunkvol import kernels
 from chunkvol.errors import InputError
 from chunkvol.pyramid import reduction_step, steps_to
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
-from chunkvol.segments import KEY
+from chunkvol.segments import method_for
 from chunkvol.sources import Block, DerivedSource, Source
 from chunkvol.volume import Volume
 
@@ -53,7 +53,7 @@ def downsample(
         Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume
         has room for; padding that is no range of two numbers, or that the method does not leave out.
     """
-    method = _method(volume, method)
+    method = method_for(volume.metadata.extra, method, "mean")
     row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)
     padding = None if ignore is None else _padding(method, ignore)
@@ -72,17 +72,6 @@ def _shortened(asked: int | tuple[int, int, int], taken: Shape) -> list[str]:
     given = tuple(asked) if isinstance(asked, Iterable) else (asked,) * 3
     named = zip("zyx", given, taken, strict=True)
     return [f"factor {a} along {axis} became {t}, the length of that axis" for axis, a, t in named if a != t]
-
-
-def _method(volume: Volume, asked: str | None) -> str:
-    """The method that is meant; labels are chosen, not computed."""
-    if KEY not in volume.metadata.extra:
-        return asked or "mean"
-    if asked in kernels.REDUCERS and asked not in ("mode", "stride"):
-        raise InputError(
-            f"the volume is a segmentation: {asked} would make labels that mean nothing; use mode or stride"
-        )
-    return asked or "mode"
 
 
 def _padding(method: str, ignore: Any) -> tuple[float, float]:

@@ -219,6 +219,45 @@ def test_segments_survive_a_store_and_its_pyramid(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------- messages
 
 
+def test_labels_are_never_mixed_whatever_lies_between(tmp_path: Path) -> None:
+    volume = two_layers()
+    for name in ("x.npy", "x.ome.zarr"):
+        chunkvol.write_volume(volume, tmp_path / name)
+        again = chunkvol.open_volume(tmp_path / name)
+        assert again.metadata.pyramid == "mode"
+        chunkvol.write_volume(again, tmp_path / f"{name}.ome.zarr")
+        assert chunkvol.open_volume(tmp_path / f"{name}.ome.zarr").metadata.pyramid == "mode"
+    for method in ("mean", "min", "max"):
+        with pytest.raises(InputError, match=f"is a segmentation: {method} would make labels that mean nothing"):
+            chunkvol.write_volume(volume, tmp_path / "y.ome.zarr", method=method)
+    chunkvol.write_volume(volume, tmp_path / "y.ome.zarr", method="stride")
+
+
+def test_more_layers_than_a_label_can_hold_are_read_one_segment_at_a_time(tmp_path: Path) -> None:
+    layers = np.random.default_rng(5).integers(0, 2, (*SHAPE, 70), dtype="uint8")
+    keys: dict[str, str] = {}
+    for n in range(70):
+        keys |= segment_keys(n, ID=f"S{n}", Name=f"bone {n}")
+    path = by_slicer(tmp_path / "x.seg.nrrd", layers, **keys)
+    with pytest.raises(InputError, match="70 segments in 70 layers, too many for one label a voxel; --segment NAME"):
+        chunkvol.open_volume(path)
+    mask = chunkvol.open_volume(path, segment="bone 69")
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask.read(), layers[..., 69])
+    part = (slice(1, 3), slice(2, 6), slice(3, 5))
+    assert np.array_equal(mask.source.read(part), layers[..., 69][part])
+
+
+def test_labels_below_zero_in_layers_are_refused(tmp_path: Path) -> None:
+    layers = labels().astype("int16")
+    layers[1, 2, 3, 1] = -1
+    keys = segment_keys(0, ID="a", LabelValue="3", Layer="0") | segment_keys(1, ID="b", LabelValue="2", Layer="1")
+    path = by_slicer(tmp_path / "x.seg.nrrd", layers, type="short", **keys)
+    with pytest.raises(FormatError, match="layer 1 holds label -1, which no segment has"):
+        chunkvol.open_volume(path).read()
+    assert np.array_equal(chunkvol.open_volume(path, segment="a").read(), layers[..., 0] == 3)
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"labels, which are integers, not float32; use \.nrrd instead"):
         chunkvol.write_volume(Volume(np.zeros(SHAPE, "float32"), oblique_grid(SHAPE)), tmp_path / "a.seg.nrrd")

@@ -19,6 +19,7 @@ from chunkvol.geometry import Geometry
 from chunkvol.geometry.grid import Triple
 from chunkvol.metadata import Metadata
 from chunkvol.pyramid import reduction_step
+from chunkvol.segments import KEY
 from chunkvol.volume import Volume
 
 _ZIPPED = (".zarr.zip", ".ozx")
@@ -154,7 +155,7 @@ def _method(node: Node, image: Image) -> str:
     row = kernels.REDUCERS.get(image.method)
     if row is not None and row.nested:
         return image.method
-    return "mode" if "image-label" in node.ome else ""
+    return "mode" if "image-label" in node.ome or KEY in image.metadata.extra else ""
 
 
 def _of_level(metadata: Metadata, level: Level, method: str) -> Metadata:

@@ -21,6 +21,7 @@ from chunkvol.formats.ome_zarr.units import write_unit
 from chunkvol.memory import Plan
 from chunkvol.progress import Progress
 from chunkvol.pyramid import level_factors
+from chunkvol.segments import method_for
 from chunkvol.volume import Volume
 
 __all__ = ["StoreJob", "prepare_store"]
@@ -113,7 +114,8 @@ def prepare_store(
     target
         The store's final place.
     method
-        A nested method of `REDUCERS`: mean, stride, mode, min or max; when left out the volume's own, else mean.
+        A nested method of `REDUCERS`: mean, stride, mode, min or max; when left out the volume's own, else mean;
+        of a segmentation mode or stride alone, and mode when left out.
     codec
         Key of `CODECS`; when left out lz4, or zstd for 0.4, where it alone has checksums.
     ngff_version
@@ -126,11 +128,11 @@ def prepare_store(
     Raises
     ------
     InputError
-        Unknown method, codec or version, or a method that builds no pyramids.
+        Unknown method, codec or version, a method that builds no pyramids, or one that computes with labels.
     BudgetError
         When even the smallest units do not fit; the message names the smallest budget that would do.
     """
-    method = method or volume.metadata.pyramid or "mean"
+    method = method_for(volume.metadata.extra, method or volume.metadata.pyramid, "mean")
     codec = codec or ("zstd" if ngff_version == "0.4" else "lz4")
     _check_options(method, codec, ngff_version)
     source = volume.source

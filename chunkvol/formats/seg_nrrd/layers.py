@@ -12,7 +12,7 @@ from chunkvol.regions import Region, Shape, region_shape, voxels
 from chunkvol.segments import Segmentation
 from chunkvol.sources import Block, DerivedSource, PointwiseSource, Source, deliver
 
-__all__ = ["ComposedSource", "LayeredSource", "SegmentSource"]
+__all__ = ["ComposedSource", "LayerSource", "LayeredSource", "SegmentSource"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,43 @@ class ComposedSource(DerivedSource):
         wide = slice(columns.start * self._layers, columns.stop * self._layers)
         layered = self.source.read((planes, rows, wide))
         return deliver(self.segmentation.composed(layered.reshape(*region_shape(region), self._layers)), out)
+
+
+@dataclass(frozen=True)
+class LayerSource(DerivedSource):
+    """The labels of one layer of such a source."""
+
+    source: Source
+    """Labels, shape (planes, rows, columns x layers)."""
+    layers: int
+    """How many there are."""
+    layer: int
+    """Which one, from 0."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
+        planes, rows, columns = self.source.shape
+        return planes, rows, columns // self.layers
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
+        return self.source.dtype
+
+    @property
+    def grain(self) -> Shape:
+        planes, rows, _ = self.source.grain
+        return planes, rows, self.shape[2]
+
+    def scratch(self, shape: Shape) -> int:
+        layered = (shape[0], shape[1], shape[2] * self.layers)
+        return self.source.scratch(layered) + voxels(layered) * self.source.dtype.itemsize
+
+    def read(self, region: Region, out: Block | None = None) -> Block:
+        planes, rows, columns = region
+        wide = slice(columns.start * self.layers, columns.stop * self.layers)
+        # A copy, or the block would hold all layers.
+        labels = self.source.read((planes, rows, wide))[..., self.layer :: self.layers].copy()
+        return deliver(labels, out)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chunkvol.errors import FormatError
+from chunkvol.errors import FormatError, InputError
 from chunkvol.formats.nrrd.header import NrrdHeader, read_fields
 from chunkvol.formats.nrrd.reader import is_nrrd, volume_of
 from chunkvol.formats.seg_nrrd.keys import is_segmentation, segmentation_of
-from chunkvol.formats.seg_nrrd.layers import ComposedSource, SegmentSource
+from chunkvol.formats.seg_nrrd.layers import ComposedSource, LayerSource, SegmentSource
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata
 from chunkvol.progress import Progress
-from chunkvol.segments import KEY, Segmentation
+from chunkvol.segments import KEY, Segment, Segmentation
 from chunkvol.sources import Source
 from chunkvol.volume import Volume
 
@@ -41,7 +41,7 @@ def open_seg_nrrd(path: Path, progress: Progress, *, segment: str = "") -> Volum
     FormatError
         The header is broken, or speaks of layers that are not there.
     InputError
-        There is no such segment.
+        There is no such segment, or so many layers that only one segment can be read at a time.
     """
     fields, keys, text = read_fields(path)
     fields, layers = _without_list(fields, path)
@@ -56,6 +56,16 @@ def open_seg_nrrd(path: Path, progress: Progress, *, segment: str = "") -> Volum
     planes, rows, wide = grid.shape
     spacing = (grid.spacing[0], grid.spacing[1], grid.spacing[2])
     geometry = Geometry((planes, rows, wide // layers), grid.origin, spacing, grid.direction)
+    if segment:
+        # Its own layer alone: whatever the others hold, and however many there are.
+        one = segmentation.found(segment)
+        layer = LayerSource(volume.source, layers, one.layer)
+        return _mask(layer, geometry, metadata, Segmentation((one,)), one)
+    if not segmentation.fits:
+        raise InputError(
+            f"{path} has {len(segmentation.segments)} segments in {layers} layers, too many for one label a voxel; "
+            "--segment NAME gives one of them"
+        )
     source = ComposedSource(volume.source, segmentation)
     return segment_volume(source, geometry, metadata, segmentation, segment)
 
@@ -65,9 +75,7 @@ def segment_volume(
 ) -> Volume:
     """The labels with their segments, or the mask of the wanted one."""
     if wanted:
-        one = segmentation.found(wanted)
-        step = metadata.with_step(f"segment {one.id} ({one.name})")
-        return Volume(SegmentSource(source, segmentation, one.layer, one.value), geometry, step)
+        return _mask(source, geometry, metadata, segmentation, segmentation.found(wanted))
     problems = metadata.problems
     if len(segmentation.counts) > 1:
         weights = " + ".join(f"{weight} * layer {n}" for n, weight in enumerate(segmentation.weights))
@@ -77,6 +85,11 @@ def segment_volume(
         )
     extra = {**metadata.extra, KEY: segmentation.to_json()}
     return Volume(source, geometry, replace(metadata, extra=extra, problems=problems))
+
+
+def _mask(source: Source, geometry: Geometry, metadata: Metadata, segmentation: Segmentation, one: Segment) -> Volume:
+    step = metadata.with_step(f"segment {one.id} ({one.name})")
+    return Volume(SegmentSource(source, segmentation, one.layer, one.value), geometry, step)
 
 
 def _without_list(fields: dict[str, str], path: Path) -> tuple[dict[str, str], int]:
