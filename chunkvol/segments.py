@@ -26,7 +26,7 @@ _KEEPING = ("mode", "stride")
 
 Labels = npt.NDArray[Any]
 
-__all__ = ["KEY", "Segment", "Segmentation", "method_for"]
+__all__ = ["KEY", "Segment", "Segmentation", "method_for", "names_note"]
 
 
 def method_for(extra: Mapping[str, Any], asked: str | None, usual: str) -> str:
@@ -53,6 +53,11 @@ def method_for(extra: Mapping[str, Any], asked: str | None, usual: str) -> str:
             f"the volume is a segmentation: {asked} would make labels that mean nothing; use mode or stride"
         )
     return asked or "mode"
+
+
+def names_note(extra: Mapping[str, Any], noun: str) -> list[str]:
+    """What there is to say where a format keeps labels and not what they mean; `extra` is of the volume's metadata."""
+    return [f"{noun} keeps the labels and not the names of the segments; .seg.nrrd has both"] if KEY in extra else []
 
 
 @dataclass(frozen=True, slots=True)

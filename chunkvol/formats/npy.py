@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
@@ -118,8 +119,8 @@ def _header(path: Path) -> tuple[Shape, np.dtype[Any], int]:
 def _placed(path: Path, shape: Shape, given: Place) -> tuple[Placing, Metadata]:
     """The grid by what the caller says, else by the sidecar, else assumed; and what the sidecar knows besides."""
     beside = sidecar_of(path)
-    found = None if given.geometry is not None else read_sidecar(beside)
-    if found is None:
+    found = read_sidecar(beside)
+    if found is None or (found[0].shape != shape and given.geometry is not None):
         return given.placed(shape, Stated(), str(path)), Metadata()
     grid, metadata = found
     if grid.shape != shape:
@@ -130,7 +131,20 @@ def _placed(path: Path, shape: Shape, given: Place) -> tuple[Placing, Metadata]:
     if given == Place():
         return Placing(grid, metadata.assumed), metadata
     placing = given.placed(shape, _stated(grid, beside.name), str(path))
-    return replace(placing, assumed=metadata.assumed and given.spacing is None), metadata
+    problems = (*placing.problems, *_overruled(grid, given, beside.name))
+    told = metadata.assumed and given.spacing is None and given.geometry is None
+    return replace(placing, assumed=told, problems=problems), metadata
+
+
+def _overruled(grid: Geometry, given: Place, name: str) -> Iterator[str]:
+    """What the sidecar says and nobody heeds; spacing is told by `Place.placed`."""
+    if given.geometry is not None and not given.geometry.is_close(grid):
+        yield f"{name} says where the voxels lie: --geometry is used"
+    if given.origin is not None and not np.allclose(given.origin, grid.origin, rtol=1e-6):
+        x, y, z = grid.origin
+        yield f"{name} says that the first voxel lies at {x:.6g}, {y:.6g}, {z:.6g} mm: --origin is used"
+    if given.orientation:
+        yield f"{name} says in which directions the axes run: --orientation is used"
 
 
 def _stated(grid: Geometry, name: str) -> Stated:

@@ -120,9 +120,11 @@ class Place:
         if grid is None or grid.shape != shape:
             found = " x ".join(map(str, shape[::-1]))
             there = "nothing" if grid is None else " x ".join(map(str, grid.shape[::-1]))
+            turned = grid is not None and grid.shape == shape[::-1]
+            hint = "its axes may stand the other way round: save array.T; else " if turned else ""
             raise GeometryError(
                 f"{what} has {found} voxels (x, y, z) and the grid of --geometry has {there}: they must be the same; "
-                "name the volume that it was made from, or give --spacing"
+                f"{hint}name the volume that it was made from, or give --spacing"
             )
         return grid
 

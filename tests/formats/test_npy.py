@@ -142,7 +142,30 @@ def test_a_caller_overrules_the_sidecar(tmp_path: Path) -> None:
     assert moved.geometry.origin == (1, 2, 3)
     assert moved.geometry.spacing == pytest.approx(grid.spacing)
     assert moved.metadata.assumed
-    assert opened(tmp_path / "x.npy", geometry=Geometry(SHAPE)).geometry == Geometry(SHAPE)
+    assert any("--origin is used" in text for text in moved.metadata.problems)
+    turned = opened(tmp_path / "x.npy", orientation="RAI")
+    assert any("x.npy.json says in which directions" in text for text in turned.metadata.problems)
+    template = opened(tmp_path / "x.npy", geometry=Geometry(SHAPE))
+    assert template.geometry == Geometry(SHAPE)
+    assert not template.metadata.assumed
+    assert any("x.npy.json says where the voxels lie: --geometry" in text for text in template.metadata.problems)
+    assert not opened(tmp_path / "x.npy", geometry=grid).metadata.problems
+
+
+def test_what_a_sidecar_knows_of_the_values_outlives_a_template(tmp_path: Path) -> None:
+    written(Volume(ARRAY, oblique_grid(SHAPE), Metadata(modality="CT")), tmp_path / "x.npy")
+    assert opened(tmp_path / "x.npy", geometry=Geometry(SHAPE)).metadata.modality == "CT"
+    np.save(tmp_path / "x.npy", ARRAY[:-1])
+    other = opened(tmp_path / "x.npy", geometry=Geometry(ARRAY[:-1].shape))
+    assert other.metadata.modality == ""
+
+
+def test_an_array_with_its_axes_the_other_way_round_is_told_so(tmp_path: Path) -> None:
+    path = saved(tmp_path, np.ascontiguousarray(ARRAY.T))
+    with pytest.raises(GeometryError, match=r"they must be the same; its axes may stand .*save array.T; else name"):
+        opened(path, geometry=Geometry(SHAPE))
+    with pytest.raises(GeometryError, match=r"they must be the same; name the volume"):
+        opened(path, geometry=Geometry((2, 3, 4)))
 
 
 def test_provenance_comes_back(tmp_path: Path) -> None:

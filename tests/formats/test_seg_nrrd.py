@@ -248,6 +248,19 @@ def test_more_layers_than_a_label_can_hold_are_read_one_segment_at_a_time(tmp_pa
     assert np.array_equal(mask.source.read(part), layers[..., 69][part])
 
 
+def test_the_plan_tells_the_size_of_the_volume_and_what_is_left_over(tmp_path: Path) -> None:
+    half = downsample(two_layers(), 2)
+    result = chunkvol.plan_write(half, tmp_path / "x.seg.nrrd").result
+    assert result.size == half.shape[::-1]
+    assert result.leftover == half.source.leftover[::-1] == (1, 0, 1)
+
+
+@pytest.mark.parametrize(("name", "noun"), [("x.nrrd", "NRRD"), ("x.nii", "NIfTI"), ("x.mha", "MetaImage")])
+def test_names_that_are_lost_are_told(tmp_path: Path, name: str, noun: str) -> None:
+    notes = chunkvol.plan_write(two_layers(), tmp_path / name).notes
+    assert f"{noun} keeps the labels and not the names of the segments; .seg.nrrd has both" in notes
+
+
 def test_labels_below_zero_in_layers_are_refused(tmp_path: Path) -> None:
     layers = labels().astype("int16")
     layers[1, 2, 3, 1] = -1

@@ -8,6 +8,7 @@ from pathlib import Path
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
 from chunkvol.formats.metaimage.header import SIZE_DIGITS, check_type, header_from_geometry
+from chunkvol.segments import names_note
 from chunkvol.volume import Volume
 
 __all__ = ["metaimage_names", "prepare_metaimage"]
@@ -60,7 +61,7 @@ def prepare_metaimage(
     )
     packed = encoding == "gzip"
     file = FlatFile(names, header, "zlib" if packed else "", finish=_sized if packed else None)
-    notes = values_note(volume, real, "MetaImage")
+    notes = [*values_note(volume, real, "MetaImage"), *names_note(volume.metadata.extra, "MetaImage")]
     return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
 
 

@@ -14,6 +14,7 @@ from chunkvol.formats.nifti.layout import DATATYPES, LAYOUTS, SINGLE
 from chunkvol.formats.nifti.space import NOTICEABLE, displacement, geometry_fields, itk_refuses
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata, Rescale
+from chunkvol.segments import names_note
 from chunkvol.volume import Volume
 
 _LONGEST = 32767
@@ -71,6 +72,7 @@ def prepare_nifti(
     notes = [
         *_version_note(version),
         *_values_note(volume, kept, version),
+        *names_note(volume.metadata.extra, "NIfTI"),
         *_grid_notes(kept.geometry, header, version),
     ]
     return prepare_flat(kept, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)

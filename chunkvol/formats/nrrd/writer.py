@@ -7,6 +7,7 @@ from pathlib import Path
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
 from chunkvol.formats.nrrd.header import check_type, header_from_geometry
+from chunkvol.segments import names_note
 from chunkvol.volume import Volume
 
 __all__ = ["nrrd_names", "prepare_nrrd"]
@@ -58,7 +59,7 @@ def prepare_nrrd(
         real.geometry, real.dtype, real.metadata, encoding, names[0] if len(names) == 2 else None
     )
     file = FlatFile(names, header, "gzip" if encoding == "gzip" else "")
-    notes = values_note(volume, real, "NRRD")
+    notes = [*values_note(volume, real, "NRRD"), *names_note(volume.metadata.extra, "NRRD")]
     return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,9 @@ def prepare_seg_nrrd(
         wide = Geometry((planes, rows, columns * layers), grid.origin, grid.spacing, grid.direction)
         real = Volume(LayeredSource(real.source, segmentation), wide, real.metadata)
     file = FlatFile((target.name,), header, packing)
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    job = prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    result = replace(job.plan.result, size=volume.shape[::-1], leftover=volume.source.leftover[::-1])
+    return replace(job, plan=replace(job.plan, result=result))
 
 
 def _segmentation(volume: Volume) -> Segmentation:
