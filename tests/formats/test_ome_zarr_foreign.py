@@ -533,3 +533,14 @@ def test_a_group_with_nothing_in_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty.zarr").mkdir()
     with pytest.raises(DamagedError, match=r"zarr\.json is missing"):
         chunkvol.open_volume(tmp_path / "empty.zarr")
+
+
+def test_an_array_of_one_chunk_is_held_once_and_not_ten_times(tmp_path: Path) -> None:
+    import zarr
+
+    array = zarr.create_array(tmp_path / "x.zarr", shape=(6, 8, 10), dtype="u2", chunks=(6, 8, 10))
+    array[...] = np.arange(480).reshape(6, 8, 10)
+    assert chunkvol.open_volume(tmp_path / "x.zarr").source.scratch((1, 8, 10)) == 3 * 960 + 160
+    small = zarr.create_array(tmp_path / "y.zarr", shape=(6, 8, 10), dtype="u2", chunks=(1, 2, 2))
+    small[...] = 1
+    assert chunkvol.open_volume(tmp_path / "y.zarr").source.scratch((6, 8, 10)) == 21 * 8 + 960

@@ -217,7 +217,10 @@ class ZarrSource(Source):
 
     def scratch(self, shape: Shape) -> int:
         # zarr-python decodes ten chunks at a time by default, each with its bytes, and gathers them in a copy.
-        return 20 * self.chunk_bytes + math.prod(shape) * self.dtype.itemsize
+        met = math.prod(
+            min(-(-n // c) + 1, -(-whole // c)) for n, c, whole in zip(shape, self.chunk, self.shape, strict=True)
+        )
+        return (2 * min(10, met) + 1) * self.chunk_bytes + math.prod(shape) * self.dtype.itemsize
 
     def preload(self) -> None:
         import zarr  # noqa: F401  # imported for its size
