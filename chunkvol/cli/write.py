@@ -169,7 +169,7 @@ def _print_result(done: Written, problems: Sequence[str], run: _Run) -> None:
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
 @click.option(
-    "--method", type=click.Choice(list(REDUCERS)), help="How voxels become one (default mean; mode for segmentations)."
+    "--method", type=click.Choice(list(REDUCERS)), help="How voxels become one (default mean; mode for labels)."
 )
 @click.option("--ignore-padding", is_flag=True, help="Leave the source's padding values out of means.")
 @_making_options

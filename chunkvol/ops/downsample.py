@@ -42,7 +42,8 @@ def downsample(
     method
         mean (integers: exact sums, rounded half to even), gaussian (sigma half the factor), stride (the first voxel),
         median, mode (ties: the smallest stored value), min or max. The origin moves to the block's centre, except for
-        stride. By default mean; of a segmentation mode, and else only stride, since labels are never mixed.
+        stride. By default mean, or mode where the volume's pyramid is made so, as of labels; of a
+        segmentation mode, and else only stride, since labels are never mixed.
     ignore
         Smallest and largest stored value of padding, which the mean leaves out, as it then does NaN; a block of
         nothing but padding becomes the smallest. Only for the mean.
@@ -53,7 +54,7 @@ def downsample(
         Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume
         has room for; padding that is no range of two numbers, or that the method does not leave out.
     """
-    method = method_for(volume.metadata.extra, method, "mean")
+    method = method_for(volume.metadata.extra, method, "mode" if volume.metadata.pyramid == "mode" else "mean")
     row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)
     padding = None if ignore is None else _padding(method, ignore)

@@ -261,6 +261,16 @@ def test_names_that_are_lost_are_told(tmp_path: Path, name: str, noun: str) -> N
     assert f"{noun} keeps the labels and not the names of the segments; .seg.nrrd has both" in notes
 
 
+def test_names_and_tags_of_several_lines_stay_readable_by_others(tmp_path: Path) -> None:
+    segments = (Segment("a", "first\r\nsecond", 1, 0, (0.5, 0.5, 0.5), "one\rtwo\nthree\\n"),)
+    metadata = Metadata(extra={KEY: Segmentation(segments).to_json()})
+    path = tmp_path / "x.seg.nrrd"
+    chunkvol.write_volume(Volume(np.ones(SHAPE, "uint8"), oblique_grid(SHAPE), metadata), path)
+    found = Segmentation.from_json(chunkvol.open_volume(path).metadata.extra[KEY]).segments[0]
+    assert (found.name, found.tags) == ("first\nsecond", "one\ntwo\nthree\\n")
+    assert SimpleITK.ReadImage(path).GetMetaData("Segment0_Name") == "first\nsecond"
+
+
 def test_labels_below_zero_in_layers_are_refused(tmp_path: Path) -> None:
     layers = labels().astype("int16")
     layers[1, 2, 3, 1] = -1

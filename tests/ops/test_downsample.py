@@ -144,3 +144,10 @@ def test_fitting_factors_make_voxels_isotropic() -> None:
     assert downsample(volume, fit_factors(volume, 100 * 100 * 100)).geometry.spacing == (0.4, 0.4, 0.4)
     with pytest.raises(InputError, match=r"no whole factors make \(400, 200, 100\) voxels \(x, y, z\) fit 0 bytes"):
         fit_factors(volume, 0)
+
+
+def test_volumes_whose_pyramid_takes_the_most_frequent_voxel_are_reduced_so_unless_told_otherwise() -> None:
+    volume = noise_volume(oblique_grid(SHAPE))
+    labels = replace(volume, metadata=replace(volume.metadata, pyramid="mode"))
+    assert np.array_equal(downsample(labels, 2).read(), downsample(volume, 2, method="mode").read())
+    assert np.array_equal(downsample(labels, 2, method="mean").read(), downsample(volume, 2).read())

@@ -121,4 +121,6 @@ def _header(real: Volume, segmentation: Segmentation, kind: np.dtype[np.generic]
 
 
 def _plain(value: str) -> str:
+    """A value in one line: Teem knows two escapes, and ends lines at a carriage return too."""
+    value = value.replace("\r\n", "\n").replace("\r", "\n")
     return value.replace("\\", "\\\\").replace("\n", "\\n")
