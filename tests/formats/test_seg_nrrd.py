@@ -271,6 +271,14 @@ def test_names_and_tags_of_several_lines_stay_readable_by_others(tmp_path: Path)
     assert SimpleITK.ReadImage(path).GetMetaData("Segment0_Name") == "first\nsecond"
 
 
+def test_small_labels_of_a_wide_type_are_written_as_the_message_says(tmp_path: Path) -> None:
+    wide = Volume(np.arange(210, dtype="int32").reshape(SHAPE), oblique_grid(SHAPE))
+    with pytest.raises(InputError, match="--dtype uint8 --window 0,255 keeps those up to 255"):
+        chunkvol.write_volume(wide, tmp_path / "x.seg.nrrd")
+    chunkvol.write_volume(chunkvol.quantise(wide, "uint8", (0, 255)), tmp_path / "x.seg.nrrd")
+    assert np.array_equal(chunkvol.open_volume(tmp_path / "x.seg.nrrd").read(), wide.read())
+
+
 def test_labels_below_zero_in_layers_are_refused(tmp_path: Path) -> None:
     layers = labels().astype("int16")
     layers[1, 2, 3, 1] = -1

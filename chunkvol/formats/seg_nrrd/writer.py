@@ -88,7 +88,7 @@ def _segmentation(volume: Volume) -> Segmentation:
     if volume.dtype.itemsize > 1:
         raise InputError(
             f"the volume holds {volume.dtype.name} and names no segments; labels without names are of 8 bits: "
-            "--dtype uint8 where they fit"
+            "--dtype uint8 --window 0,255 keeps those up to 255, and makes larger ones 255"
         )
     return Segmentation(tuple(_unnamed(value) for value in range(1, min(_MOST_SEGMENTS, _largest(volume.dtype)) + 1)))
 
