@@ -13,7 +13,7 @@ from pathlib import Path
 from chunkvol import memory
 from chunkvol.errors import BudgetError, InputError
 from chunkvol.execute import Runner, Work
-from chunkvol.memory import Phase, Plan, Result
+from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.packing.deflate import Deflate, cell_extent, deflate_unit, join, join_bytes, working_bytes
 from chunkvol.packing.packed import STREAM_BYTES
 from chunkvol.progress import Progress
@@ -134,10 +134,7 @@ def prepare_flat(
     real: Volume,
     file: FlatFile,
     *,
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
+    terms: Terms,
     notes: Sequence[str] = (),
 ) -> FlatJob:
     """Plan a file of a volume's stored values, little endian.
@@ -148,10 +145,8 @@ def prepare_flat(
         What is written, voxel for voxel.
     file
         Names, header and packing.
-    workers, budget, baseline
-        Most units at a time; bytes for the whole process; bytes it holds already.
-    action
-        The plan's title.
+    terms
+        How the job is to be run.
     notes
         What the format cannot keep, a sentence each.
 
@@ -162,15 +157,15 @@ def prepare_flat(
     """
     source = real.source
     try:
-        count, held, cut = _cut(source, file.packing, workers, memory.room(budget, baseline))
+        count, held, cut = _cut(source, file.packing, terms)
     except BudgetError as error:
-        raise memory.too_small(budget, error) from None
+        raise memory.too_small(terms.budget, error) from None
     phases = _phases(source, file.packing, cut, count, held)
     size = voxels(real.shape) * real.dtype.itemsize
     # Parts go as they are joined: those that share their planes are there twice for a moment.
     twice = cut.unit[0] * real.shape[1] * real.shape[2] * real.dtype.itemsize if phases[-1].name == "join" else 0
     result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, source.leftover[::-1])
-    plan = Plan(action, phases, result, baseline, budget, source.staging_bytes + twice, tuple(notes))
+    plan = Plan(terms.action, phases, result, terms.baseline, terms.budget, source.staging_bytes + twice, tuple(notes))
     return FlatJob(plan, source, file, cut, count)
 
 
@@ -195,12 +190,12 @@ def values_note(volume: Volume, real: Volume, noun: str) -> list[str]:
 # ------------------------------------------------------------------------------------------------- the promise
 
 
-def _cut(source: Source, packing: str, workers: int, room: int) -> tuple[int, int, Cut]:
+def _cut(source: Source, packing: str, terms: Terms) -> tuple[int, int, Cut]:
     if not packing:
-        return cut_volume(source, workers=workers, room=room)
+        return cut_volume(source, workers=terms.workers, room=terms.room)
     shape, item = source.shape, source.dtype.itemsize
     return cut_volume(
-        source, workers=workers, room=room, cell=cell_extent(shape, item), extra=working_bytes(shape, item)
+        source, workers=terms.workers, room=terms.room, cell=cell_extent(shape, item), extra=working_bytes(shape, item)
     )
 
 

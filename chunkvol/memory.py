@@ -25,7 +25,7 @@ _UNITS |= {"tb": 10**12, "kib": 1 << 10, "mib": MIB, "gib": GIB, "tib": 1 << 40}
 
 Step = TypeVar("Step")
 
-__all__ = ["Phase", "Plan", "Result", "default_budget", "fit", "format_bytes", "parse_bytes", "room", "too_small"]
+__all__ = ["Phase", "Plan", "Result", "Terms", "default_budget", "fit", "format_bytes", "parse_bytes", "too_small"]
 
 
 def parse_bytes(text: str | float) -> int:
@@ -60,6 +60,25 @@ def format_bytes(count: float) -> str:
 def default_budget() -> int:
     """The smaller of 4 GiB and half of what is available to this process."""
     return min(4 * GIB, system.available_memory() // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a job is to be run; nothing of it shows in the output."""
+
+    workers: int
+    """Most units at a time."""
+    budget: int
+    """Bytes that the process may hold."""
+    baseline: int = 0
+    """Bytes that it holds already, with everything imported that the work needs."""
+    action: str = ""
+    """What will be done, for people: the plan's title."""
+
+    @property
+    def room(self) -> int:
+        """Bytes that all units may hold together, so that the plan's peak stays within the budget."""
+        return (self.budget - self.baseline - SLACK) * _LOOSE // (_LOOSE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +205,6 @@ class Plan:
             f"  {phase.name:<7} {_count(phase.units, 'unit')} on {_count(phase.workers, 'worker')}, {phase.block}, "
             f"{format_bytes(phase.unit_memory)} each"
         )
-
-
-def room(budget: int, baseline: int) -> int:
-    """Bytes that all units may hold together, so that the plan's peak stays within the budget."""
-    return (budget - baseline - SLACK) * _LOOSE // (_LOOSE + 1)
 
 
 def _count(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from chunkvol.errors import InputError
 from chunkvol.execute import Job
 from chunkvol.formats import READ_OPTIONS, Format, format_for_reading, format_for_writing
 from chunkvol.geometry import Geometry
-from chunkvol.memory import Plan
+from chunkvol.memory import Plan, Terms
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
 from chunkvol.progress import Progress, Silent
@@ -241,15 +241,8 @@ def _prepare(
         count *= row.overlap  # planes that are decoded whole keep the processors busy
     if not (scheduler == "threads" or scheduler == "local"):
         count = 1  # on a cluster the budget is each worker's own
-    return row.prepare(
-        volume,
-        target,
-        workers=count,
-        budget=limit,
-        baseline=_baseline(scheduler, count),
-        action=f"write {target.name} ({row.name})",
-        **options,
-    )
+    terms = Terms(count, limit, _baseline(scheduler, count), f"write {target.name} ({row.name})")
+    return row.prepare(volume, target, terms, **options)
 
 
 def _baseline(scheduler: Any, workers: int) -> int:

@@ -14,7 +14,7 @@ from typing import Protocol
 from chunkvol import memory
 from chunkvol.errors import BudgetError
 from chunkvol.execute import Runner, Work
-from chunkvol.memory import Phase, Plan, Result
+from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.packing.packed import STREAM_BYTES
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
@@ -110,10 +110,7 @@ def prepare_planes(
     files: PlaneFiles,
     *,
     encoder_bytes: int,
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
+    terms: Terms,
     notes: Sequence[str] = (),
     extras: Sequence[tuple[str, bytes]] = (),
 ) -> PlanesJob:
@@ -129,10 +126,8 @@ def prepare_planes(
         Names and contents.
     encoder_bytes
         Most bytes that `files.encoded` holds at once, its result included.
-    workers, budget, baseline
-        Most units at a time; bytes for the whole process; bytes it holds already.
-    action
-        The plan's title.
+    terms
+        How the job is to be run.
     notes
         What the format cannot keep, a sentence each.
     extras
@@ -147,10 +142,10 @@ def prepare_planes(
     rows = source.shape[1]
     try:
         count, held, cut = cut_volume(
-            source, workers=workers, room=memory.room(budget, baseline), cell=(1, rows), extra=encoder_bytes
+            source, workers=terms.workers, room=terms.room, cell=(1, rows), extra=encoder_bytes
         )
     except BudgetError as error:
-        raise memory.too_small(budget, error) from None
+        raise memory.too_small(terms.budget, error) from None
     cut = replace(cut, block=(cut.block[0], rows), unit=(cut.unit[0], rows))
     size = voxels(source.shape) * source.dtype.itemsize
     units = cut.count(source.shape)
@@ -159,5 +154,5 @@ def prepare_planes(
     if staged:
         phases.insert(0, Phase("unpack", 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, staged))
     result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, source.leftover[::-1])
-    plan = Plan(action, tuple(phases), result, baseline, budget, staged, tuple(notes))
+    plan = Plan(terms.action, tuple(phases), result, terms.baseline, terms.budget, staged, tuple(notes))
     return PlanesJob(plan, folder, source, files, cut, count, tuple(extras))

@@ -20,6 +20,7 @@ from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat, values_note
 from chunkvol.formats.place import Place, Placing, Stated
 from chunkvol.formats.sidecar import read_sidecar, sidecar_json, sidecar_of
 from chunkvol.geometry import Geometry
+from chunkvol.memory import Terms
 from chunkvol.metadata import Metadata
 from chunkvol.progress import Progress
 from chunkvol.rawfiles import fingerprint, raw_source
@@ -158,11 +159,7 @@ def _stated(grid: Geometry, name: str) -> Stated:
 def prepare_npy(
     volume: Volume,
     target: Path,
-    *,
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
+    terms: Terms,
 ) -> FlatJob:
     """Plan a .npy of real values in C order, axes (k, j, i), and the JSON sidecar with its place beside it.
 
@@ -172,8 +169,8 @@ def prepare_npy(
         What is written; a slope is applied.
     target
         The file's final place.
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -195,7 +192,7 @@ def prepare_npy(
         *values_note(volume, real, ".npy"),
         f".npy holds no place in the world: it is in {sidecar.name} beside it, which chunkvol reads",
     ]
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(real, file, terms=terms, notes=notes)
 
 
 def _header_bytes(shape: Shape, dtype: np.dtype[Any]) -> bytes:

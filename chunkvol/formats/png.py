@@ -16,6 +16,7 @@ from chunkvol.flatfile import values_note
 from chunkvol.formats.sidecar import FOLDER_SIDECAR, sidecar_json
 from chunkvol.formats.tiff.slices import slice_name
 from chunkvol.formats.traits import Traits, losses
+from chunkvol.memory import Terms
 from chunkvol.packing.deflate import LEVEL
 from chunkvol.planefiles import PlanesJob, prepare_planes
 from chunkvol.regions import spans
@@ -99,9 +100,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))))
 
 
-def prepare_png_slices(
-    volume: Volume, target: Path, *, workers: int, budget: int, baseline: int, action: str
-) -> PlanesJob:
+def prepare_png_slices(volume: Volume, target: Path, terms: Terms) -> PlanesJob:
     """Plan a folder of PNG slices of real values, `NAME_0000.png` and so on, with `geometry.json`.
 
     Parameters
@@ -110,8 +109,8 @@ def prepare_png_slices(
         What is written: real values of type uint8 or uint16.
     target
         The folder's final place; its name is that of the files.
-    workers, budget, baseline, action
-        As in `prepare_planes`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -132,10 +131,7 @@ def prepare_png_slices(
         target.name,
         PngSlices(target.name, real.shape[0], real.geometry.spacing[1:]),
         encoder_bytes=2 * (plane + plane // 500) + 4 * _band_bytes(real) + _STATE,
-        workers=workers,
-        budget=budget,
-        baseline=baseline,
-        action=action,
+        terms=terms,
         notes=[*values_note(volume, real, "PNG"), *losses(_TRAITS, real.geometry, "PNG")],
         extras=[(FOLDER_SIDECAR, sidecar_json(real.geometry, real.metadata))],
     )

@@ -22,6 +22,7 @@ from chunkvol.formats.dicom.writer import prepare_series
 from chunkvol.formats.dicom.writer.coding import coding_of, range_of
 from chunkvol.formats.dicom.writer.elements import uid_of
 from chunkvol.formats.dicom.writer.images import images_of
+from chunkvol.memory import Terms
 from chunkvol.metadata import Metadata, Rescale
 from tests.support.grids import noise_volume, oblique_grid, ramp_volume
 from tests.support.series import write_series
@@ -306,8 +307,7 @@ def test_no_name_of_a_folder_is_in_the_way_of_the_work(name: str, tmp_path: Path
 
 
 def test_workers_in_other_processes_get_all_they_need(tmp_path: Path) -> None:
-    common: dict[str, Any] = {"workers": 1, "budget": 1 << 30, "baseline": 0, "action": "write"}
-    job = prepare_series(ramp_volume(GRID), tmp_path / "out", **common)
+    job = prepare_series(ramp_volume(GRID), tmp_path / "out", Terms(1, 1 << 30, 0, "write"))
     plane = ramp_volume(GRID).read()[2]
     for coding in (None, coding_of(range_of(plane, "plane 2"), job.scale)):
         images_ = images_of(job.facts, job.scale, coding, "")

@@ -16,7 +16,7 @@ from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatJob
 from chunkvol.formats.metaimage import metaimage_names, open_metaimage, parse_header, prepare_metaimage
 from chunkvol.geometry import Geometry
-from chunkvol.memory import MIB
+from chunkvol.memory import MIB, Terms
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
@@ -28,7 +28,7 @@ FORMS = [("x.mha", "raw"), ("x.mha", "gzip"), ("x.mhd", "raw"), ("x.mhd", "gzip"
 
 
 def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> FlatJob:
-    job = prepare_metaimage(volume, target, workers=workers, budget=budget, baseline=0, action="write", **options)
+    job = prepare_metaimage(volume, target, Terms(workers, budget, 0, "write"), **options)
     with (
         execute.connected("threads", workers) as runner,
         output.staging(target, job.names) as folder,
@@ -189,13 +189,7 @@ def test_a_slope_is_applied_and_said(tmp_path: Path) -> None:
 
 def test_a_job_can_be_sent_to_a_worker(tmp_path: Path) -> None:
     job = prepare_metaimage(
-        noise_volume(oblique_grid(SHAPE)),
-        tmp_path / "x.mha",
-        encoding="gzip",
-        workers=1,
-        budget=1 << 30,
-        baseline=0,
-        action="write",
+        noise_volume(oblique_grid(SHAPE)), tmp_path / "x.mha", Terms(1, 1 << 30, 0, "write"), encoding="gzip"
     )
     assert pickle.loads(pickle.dumps(job.file)) == job.file
 

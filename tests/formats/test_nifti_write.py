@@ -21,7 +21,7 @@ from chunkvol.flatfile import FlatJob
 from chunkvol.formats.nifti import geometry_from_header, header_from_geometry, open_nifti, prepare_nifti
 from chunkvol.formats.nifti.layout import LAYOUTS
 from chunkvol.geometry import Geometry
-from chunkvol.memory import MIB
+from chunkvol.memory import MIB, Terms
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
@@ -34,7 +34,7 @@ FORMS = [(name, version) for name in NAMES for version in ("1", "2")]
 
 
 def prepared(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> FlatJob:
-    return prepare_nifti(volume, target, workers=workers, budget=budget, baseline=0, action="write", **options)
+    return prepare_nifti(volume, target, Terms(workers, budget, 0, "write"), **options)
 
 
 def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> FlatJob:

@@ -14,7 +14,7 @@ from chunkvol.flatfile import FlatJob
 from chunkvol.formats.npy import is_npy, open_npy, prepare_npy
 from chunkvol.formats.sidecar import sidecar_of
 from chunkvol.geometry import Geometry
-from chunkvol.memory import MIB
+from chunkvol.memory import MIB, Terms
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
@@ -26,7 +26,7 @@ ARRAY = np.arange(105, dtype="<i2").reshape(SHAPE)
 
 
 def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30) -> FlatJob:
-    job = prepare_npy(volume, target, workers=workers, budget=budget, baseline=0, action="write")
+    job = prepare_npy(volume, target, Terms(workers, budget, 0, "write"))
     with (
         execute.connected("threads", workers) as runner,
         output.staging(target, job.names) as folder,

@@ -21,7 +21,7 @@ from chunkvol.errors import BudgetError, InputError
 from chunkvol.flatfile import FlatJob
 from chunkvol.formats.nrrd import open_nrrd, prepare_nrrd
 from chunkvol.geometry import Geometry
-from chunkvol.memory import MIB
+from chunkvol.memory import MIB, Terms
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.packing import deflate
 from chunkvol.packing.checksums import crc32_combine
@@ -34,7 +34,7 @@ SHAPE = (7, 5, 3)
 
 
 def written(volume: Volume, target: Path, *, workers: int = 2, budget: int = 1 << 30, **options: Any) -> FlatJob:
-    job = prepare_nrrd(volume, target, workers=workers, budget=budget, baseline=0, action="write", **options)
+    job = prepare_nrrd(volume, target, Terms(workers, budget, 0, "write"), **options)
     with (
         execute.connected("threads", workers) as runner,
         output.staging(target, job.names) as folder,
@@ -237,9 +237,7 @@ def test_real_values_are_written_and_the_type_is_said(tmp_path: Path) -> None:
 
 
 def test_a_plan_without_rescale_has_no_notes_and_states_the_result(tmp_path: Path) -> None:
-    plan = prepare_nrrd(
-        noise_volume(GRIDS["oblique"]), tmp_path / "x.nrrd", workers=1, budget=1 << 30, baseline=5, action="write it"
-    ).plan
+    plan = prepare_nrrd(noise_volume(GRIDS["oblique"]), tmp_path / "x.nrrd", Terms(1, 1 << 30, 5, "write it")).plan
     assert plan.notes == ()
     assert plan.result.size == SHAPE[::-1]
     assert plan.result.spacing == GRIDS["oblique"].spacing[::-1]
@@ -282,7 +280,7 @@ def test_what_has_no_place_in_nrrd_is_refused(
 ) -> None:
     volume = Volume(np.zeros(SHAPE, kind), GRIDS["oblique"])
     with pytest.raises(InputError, match=message):
-        prepare_nrrd(volume, tmp_path / name, workers=1, budget=1 << 30, baseline=0, action="", **options)
+        prepare_nrrd(volume, tmp_path / name, Terms(1, 1 << 30, 0, ""), **options)
 
 
 @pytest.mark.parametrize("encoding", ["raw", "gzip"])
@@ -290,9 +288,9 @@ def test_a_budget_that_fits_nothing_names_the_smallest_that_does(tmp_path: Path,
     array = chunked(np.zeros((1, 2000, 2000), "uint16").repeat(20, 0), chunks=(1, -1, -1))
     volume = Volume(array, oblique_grid(array.shape))
     with pytest.raises(BudgetError, match=r"smallest that fits is --memory (\d+)MiB") as error:
-        prepare_nrrd(volume, tmp_path / "x.nrrd", encoding=encoding, workers=2, budget=20 * MIB, baseline=0, action="")
+        prepare_nrrd(volume, tmp_path / "x.nrrd", Terms(2, 20 * MIB, 0, ""), encoding=encoding)
     smallest = int(str(error.value).split()[-1].removesuffix("MiB")) * MIB
-    prepare_nrrd(volume, tmp_path / "x.nrrd", encoding=encoding, workers=2, budget=smallest, baseline=0, action="")
+    prepare_nrrd(volume, tmp_path / "x.nrrd", Terms(2, smallest, 0, ""), encoding=encoding)
 
 
 # -------------------------------------------------------------------------------------------------------- memory
@@ -304,15 +302,14 @@ import dask.threaded
 import numpy as np
 from chunkvol import Geometry, Volume, execute, output, system
 from chunkvol.formats.nrrd import open_nrrd, prepare_nrrd
+from chunkvol.memory import Terms
 from chunkvol.progress import Silent
 
 encoding, planes, room, source = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 volume = open_nrrd(Path(source))[:planes]
 baseline = system.resident_memory()
 target = Path(source).with_name(f"out-{encoding}-{planes}.nrrd")
-job = prepare_nrrd(
-    volume, target, encoding=encoding, workers=2, budget=baseline + room, baseline=baseline, action="write"
-)
+job = prepare_nrrd(volume, target, Terms(2, baseline + room, baseline, "write"), encoding=encoding)
 with execute.connected("threads", 2) as runner, output.staging(target, job.names) as folder:
     job.run(folder, runner, Silent())
 target.unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chunkvol import execute, output
+from chunkvol.memory import Terms
 from chunkvol.progress import Silent
 from chunkvol.volume import Volume
 
@@ -15,8 +16,9 @@ __all__ = ["planned", "tree_bytes", "written"]
 
 def planned(prepare: Callable[..., Any], volume: Volume, target: Path, **options: Any) -> Any:
     """The job, with room for everything unless `options` say otherwise."""
-    given = {"workers": 2, "budget": 1 << 30, "baseline": 0, "action": "write"} | options
-    return prepare(volume, target, **given)
+    given: dict[str, Any] = {"workers": 2, "budget": 1 << 30, "baseline": 0, "action": "write"}
+    terms = Terms(**{name: options.pop(name, value) for name, value in given.items()})
+    return prepare(volume, target, terms, **options)
 
 
 def written(prepare: Callable[..., Any], volume: Volume, target: Path, **options: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
 from chunkvol.formats.metaimage.header import SIZE_DIGITS, check_type, header_from_geometry
+from chunkvol.memory import Terms
 from chunkvol.segments import names_note
 from chunkvol.volume import Volume
 
@@ -24,12 +25,9 @@ def metaimage_names(target: Path, encoding: str = "raw") -> tuple[str, ...]:
 def prepare_metaimage(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     encoding: str = "raw",
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> FlatJob:
     """Plan a MetaImage of real values: `.mha`, or `.mhd` with `.raw` or `.zraw` beside it.
 
@@ -41,8 +39,8 @@ def prepare_metaimage(
         The file's final place.
     encoding
         "raw", or "gzip" (MetaIO's zlib stream, level 1, the same bytes for any workers and budget).
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -62,7 +60,7 @@ def prepare_metaimage(
     packed = encoding == "gzip"
     file = FlatFile(names, header, "zlib" if packed else "", finish=_sized if packed else None)
     notes = [*values_note(volume, real, "MetaImage"), *names_note(volume.metadata.extra, "MetaImage")]
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(real, file, terms=terms, notes=notes)
 
 
 def _sized(header: bytes, packed: int) -> bytes:

@@ -13,6 +13,7 @@ from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
 from chunkvol.formats.nifti.layout import DATATYPES, LAYOUTS, SINGLE
 from chunkvol.formats.nifti.space import NOTICEABLE, displacement, geometry_fields, itk_refuses
 from chunkvol.geometry import Geometry
+from chunkvol.memory import Terms
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.segments import names_note
 from chunkvol.volume import Volume
@@ -31,12 +32,9 @@ __all__ = ["header_from_geometry", "prepare_nifti"]
 def prepare_nifti(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     nifti_version: str | None = None,
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> FlatJob:
     """Plan a NIfTI file, `.nii` or `.nii.gz` (one member, the same bytes for any workers and budget).
 
@@ -51,8 +49,8 @@ def prepare_nifti(
         The file's final place.
     nifti_version
         "1" or "2"; by default 1, and 2 where an axis has more than 32767 voxels.
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -75,7 +73,7 @@ def prepare_nifti(
         *names_note(volume.metadata.extra, "NIfTI"),
         *_grid_notes(kept.geometry, header, version),
     ]
-    return prepare_flat(kept, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(kept, file, terms=terms, notes=notes)
 
 
 def header_from_geometry(geometry: Geometry, dtype: np.dtype[Any], metadata: Metadata, version: int = 1) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
 from chunkvol.formats.nrrd.header import check_type, header_from_geometry
+from chunkvol.memory import Terms
 from chunkvol.segments import names_note
 from chunkvol.volume import Volume
 
@@ -23,12 +24,9 @@ def nrrd_names(target: Path, encoding: str = "raw") -> tuple[str, ...]:
 def prepare_nrrd(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     encoding: str = "raw",
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> FlatJob:
     """Plan a NRRD file of real values: `.nrrd`, or `.nhdr` with `.raw` or `.raw.gz` beside it.
 
@@ -40,8 +38,8 @@ def prepare_nrrd(
         The file's final place.
     encoding
         "raw", or "gzip" (one member, level 1, the same bytes for any workers and budget).
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -60,7 +58,7 @@ def prepare_nrrd(
     )
     file = FlatFile(names, header, "gzip" if encoding == "gzip" else "")
     notes = [*values_note(volume, real, "NRRD"), *names_note(volume.metadata.extra, "NRRD")]
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(real, file, terms=terms, notes=notes)
 
 
 def _check_name(names: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from chunkvol import kernels, memory
 from chunkvol.errors import BudgetError
 from chunkvol.formats.ome_zarr.ngff import viewer_warning
 from chunkvol.formats.ome_zarr.target import StoreTarget
-from chunkvol.memory import Phase, Plan, Result
+from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.pyramid import steps_between
 from chunkvol.regions import Shape, voxels
 
@@ -28,7 +28,7 @@ Workers = tuple[int, int]
 __all__ = ["Workers", "fitted", "plan_for"]
 
 
-def fitted(target: StoreTarget, *, workers: int, budget: int, baseline: int) -> tuple[StoreTarget, Workers]:
+def fitted(target: StoreTarget, terms: Terms) -> tuple[StoreTarget, Workers]:
     """The target with the largest preferred bands that fit the budget, and how many units may work at a time.
 
     Raises
@@ -36,10 +36,10 @@ def fitted(target: StoreTarget, *, workers: int, budget: int, baseline: int) -> 
     BudgetError
         When even the smallest units do not fit; the message names the smallest budget that would do.
     """
-    room = memory.room(budget, baseline)
+    room = terms.room
     try:
         first, (band, spool) = memory.fit(
-            _slab_steps(target), lambda step: _slab_cost(target, *step), workers=workers, room=room
+            _slab_steps(target), lambda step: _slab_cost(target, *step), workers=terms.workers, room=room
         )
         # Not more than before: glibc keeps what an ended thread held for the next one, so that threads would add up
         # (measured: 20 MiB over the plan).
@@ -47,7 +47,7 @@ def fitted(target: StoreTarget, *, workers: int, budget: int, baseline: int) -> 
             _level_steps(target), lambda rows: _level_cost(target, rows), workers=first, room=room
         )
     except BudgetError as error:
-        raise memory.too_small(budget, error) from None
+        raise memory.too_small(terms.budget, error) from None
     return replace(target, bands=(band, coarse), spool=spool), (first, second)
 
 
@@ -115,7 +115,7 @@ def _cascade_cost(target: StoreTarget, block: Shape) -> int:
     return kernels.cascade_scratch(target.reduction, block, target.source.dtype, steps)
 
 
-def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: int, action: str) -> Plan:
+def plan_for(target: StoreTarget, workers: Workers, terms: Terms) -> Plan:
     """The promise for a fitted target."""
     source, levels = target.source, target.image.levels
     sizes = [voxels(level.geometry.shape) * source.dtype.itemsize for level in levels]
@@ -123,13 +123,13 @@ def plan_for(target: StoreTarget, workers: Workers, *, budget: int, baseline: in
     spooled = slab * workers[0] if target.spool else 0
     finest = levels[0].geometry
     return Plan(
-        action,
+        terms.action,
         tuple(_phases(target, workers, sizes)),
         Result(
             finest.shape[::-1], finest.spacing[::-1], source.dtype.name, sum(sizes), len(sizes), source.leftover[::-1]
         ),
-        baseline,
-        budget,
+        terms.baseline,
+        terms.budget,
         sum(sizes[1:]) + spooled + source.staging_bytes,
         tuple(_notes(target)),
     )

@@ -18,7 +18,7 @@ from chunkvol.formats.ome_zarr.ngff import VERSIONS, documents
 from chunkvol.formats.ome_zarr.promise import Workers, fitted, plan_for
 from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.formats.ome_zarr.units import write_unit
-from chunkvol.memory import Plan
+from chunkvol.memory import Plan, Terms
 from chunkvol.progress import Progress
 from chunkvol.pyramid import level_factors
 from chunkvol.segments import method_for
@@ -96,14 +96,11 @@ def _json_text(value: Any, indent: str = "") -> str:
 def prepare_store(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     method: str | None = None,
     codec: str | None = None,
     ngff_version: str = "0.5",
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> StoreJob:
     """Plan an OME-Zarr store of stored values with all pyramid levels.
 
@@ -120,10 +117,8 @@ def prepare_store(
         Key of `CODECS`; when left out lz4, or zstd for 0.4, where it alone has checksums.
     ngff_version
         Of `VERSIONS`: 0.4 (zarr 2, a file a chunk), 0.5 or 0.6 (zarr 3, sharded).
-    workers, budget, baseline
-        Most units at a time; bytes for the whole process; bytes it holds already.
-    action
-        The plan's title.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -141,8 +136,8 @@ def prepare_store(
     levels = _levels(volume, method)
     image = Image(levels, replace(volume.metadata, problems=()), method if len(levels) > 1 else "")
     draft = StoreTarget(target.name, source, image, codec, ngff_version)
-    ready, count = fitted(draft, workers=workers, budget=budget, baseline=baseline)
-    return StoreJob(plan_for(ready, count, budget=budget, baseline=baseline, action=action), ready, count)
+    ready, count = fitted(draft, terms)
+    return StoreJob(plan_for(ready, count, terms), ready, count)
 
 
 def _check_options(method: str, codec: str, ngff: str) -> None:

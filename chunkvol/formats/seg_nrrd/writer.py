@@ -14,6 +14,7 @@ from chunkvol.formats.nrrd.header import header_from_geometry
 from chunkvol.formats.seg_nrrd.keys import keys_of
 from chunkvol.formats.seg_nrrd.layers import LayeredSource
 from chunkvol.geometry import Geometry
+from chunkvol.memory import Terms
 from chunkvol.segments import KEY, Segment, Segmentation
 from chunkvol.volume import Volume
 
@@ -28,12 +29,9 @@ __all__ = ["prepare_seg_nrrd"]
 def prepare_seg_nrrd(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     encoding: str = "gzip",
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> FlatJob:
     """Plan a segmentation of a volume's labels, with the segments that its metadata name.
 
@@ -47,8 +45,8 @@ def prepare_seg_nrrd(
         The file's final place.
     encoding
         "gzip", or "raw".
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -71,7 +69,7 @@ def prepare_seg_nrrd(
         wide = Geometry((planes, rows, columns * layers), grid.origin, grid.spacing, grid.direction)
         real = Volume(LayeredSource(real.source, segmentation), wide, real.metadata)
     file = FlatFile((target.name,), header, packing)
-    job = prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    job = prepare_flat(real, file, terms=terms, notes=notes)
     result = replace(job.plan.result, size=volume.shape[::-1], leftover=volume.source.leftover[::-1])
     return replace(job, plan=replace(job.plan, result=result))
 

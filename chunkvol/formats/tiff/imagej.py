@@ -9,7 +9,7 @@ from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
 from chunkvol.formats.tiff.beside import notes_of, sidecar_beside
 from chunkvol.formats.tiff.layout import CLASSIC_BYTES, Layout, check_type, one_strip
-from chunkvol.memory import format_bytes
+from chunkvol.memory import Terms, format_bytes
 from chunkvol.volume import Volume
 
 TYPES = ("uint8", "uint16", "int16", "float32")
@@ -18,7 +18,7 @@ TYPES = ("uint8", "uint16", "int16", "float32")
 __all__ = ["TYPES", "imagej_description", "prepare_imagej"]
 
 
-def prepare_imagej(volume: Volume, target: Path, *, workers: int, budget: int, baseline: int, action: str) -> FlatJob:
+def prepare_imagej(volume: Volume, target: Path, terms: Terms) -> FlatJob:
     """Plan an ImageJ TIFF file of real values with axes ZYX, with a JSON sidecar of its whole geometry.
 
     Parameters
@@ -27,8 +27,8 @@ def prepare_imagej(volume: Volume, target: Path, *, workers: int, budget: int, b
         What is written; a slope is applied.
     target
         The file's final place.
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def prepare_imagej(volume: Volume, target: Path, *, workers: int, budget: int, b
         )
     file = FlatFile((target.name,), b"", begin=layout.begin, extras=sidecar_beside(real, f"{target.name}.json"))
     notes = notes_of(volume, real, "ImageJ TIFF")
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(real, file, terms=terms, notes=notes)
 
 
 def imagej_description(planes: int, spacing: float, unit: str) -> str:

@@ -14,7 +14,7 @@ from chunkvol.formats.tiff.beside import notes_of, sidecar_beside
 from chunkvol.formats.tiff.layout import Layout, Level, check_type
 from chunkvol.formats.tiff.ome_levels import Pyramid, plane_levels, tile_parts
 from chunkvol.formats.tiff.ome_xml import TYPES, ome_xml
-from chunkvol.memory import Phase, Plan, Result
+from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.packing.packed import STREAM_BYTES
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
@@ -117,7 +117,7 @@ def _write_level(fd: int, level: Level, place: int, row: int, rows: Block) -> No
         system.pwrite(fd, filled.reshape(-1).view(np.uint8).data, place + offset)
 
 
-def prepare_ome_tiff(volume: Volume, target: Path, *, workers: int, budget: int, baseline: int, action: str) -> OmeJob:
+def prepare_ome_tiff(volume: Volume, target: Path, terms: Terms) -> OmeJob:
     """Plan an OME-TIFF of real values, uncompressed, with smaller images of each plane and a JSON sidecar.
 
     Parameters
@@ -127,10 +127,8 @@ def prepare_ome_tiff(volume: Volume, target: Path, *, workers: int, budget: int,
         what the volume's own pyramid is made by: labels keep to labels.
     target
         The file's final place.
-    workers, budget, baseline
-        Most units at a time; bytes for the whole process; bytes it holds already.
-    action
-        The plan's title.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -149,19 +147,19 @@ def prepare_ome_tiff(volume: Volume, target: Path, *, workers: int, budget: int,
     try:
         count, held, cut = cut_volume(
             source,
-            workers=workers,
-            room=memory.room(budget, baseline),
+            workers=terms.workers,
+            room=terms.room,
             cell=(1, pyramid.rows),
             extra=pyramid.scratch,
         )
     except BudgetError as error:
-        raise memory.too_small(budget, error) from None
+        raise memory.too_small(terms.budget, error) from None
     plan = Plan(
-        action,
+        terms.action,
         _phases(source, layout, cut, count, held),
         _result(real, layout),
-        baseline,
-        budget,
+        terms.baseline,
+        terms.budget,
         source.staging_bytes,
         tuple(notes_of(volume, real, "OME-TIFF")),
     )

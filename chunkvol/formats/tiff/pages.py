@@ -8,6 +8,7 @@ from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
 from chunkvol.formats.tiff.beside import imagej_note, notes_of, sidecar_beside
 from chunkvol.formats.tiff.imagej import imagej_description
 from chunkvol.formats.tiff.layout import Layout, check_type, one_strip
+from chunkvol.memory import Terms
 from chunkvol.volume import Volume
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -16,7 +17,7 @@ TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "floa
 __all__ = ["TYPES", "prepare_tiff"]
 
 
-def prepare_tiff(volume: Volume, target: Path, *, workers: int, budget: int, baseline: int, action: str) -> FlatJob:
+def prepare_tiff(volume: Volume, target: Path, terms: Terms) -> FlatJob:
     """Plan a TIFF file of real values, a page a plane, with a JSON sidecar of its whole geometry.
 
     Resolution tags say the spacing within planes, per centimetre, as ITK, ImageJ and Bio-Formats read it. No tag of
@@ -30,8 +31,8 @@ def prepare_tiff(volume: Volume, target: Path, *, workers: int, budget: int, bas
         What is written; a slope is applied, since TIFF has no field for it.
     target
         The file's final place.
-    workers, budget, baseline, action
-        As in `prepare_flat`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -49,4 +50,4 @@ def prepare_tiff(volume: Volume, target: Path, *, workers: int, budget: int, bas
     notes = [*notes_of(volume, real, "TIFF"), *imagej_note(real)]
     if layout.big:
         notes.append("the file is BigTIFF, as all beyond 4 GiB: Fiji opens it by Plugins > Bio-Formats")
-    return prepare_flat(real, file, workers=workers, budget=budget, baseline=baseline, action=action, notes=notes)
+    return prepare_flat(real, file, terms=terms, notes=notes)

@@ -16,6 +16,7 @@ from chunkvol.formats.tiff.layout import Layout, check_type, image_tags, one_str
 from chunkvol.formats.tiff.pages import TYPES
 from chunkvol.formats.tiff.resolution import resolution_tags
 from chunkvol.formats.tiff.tags import pack_page, repeated
+from chunkvol.memory import Terms
 from chunkvol.packing.deflate import LEVEL
 from chunkvol.planefiles import PlanesJob, prepare_planes
 from chunkvol.regions import spans
@@ -89,12 +90,9 @@ class TiffSlices:
 def prepare_tiff_slices(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     encoding: str = "raw",
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> PlanesJob:
     """Plan a folder of TIFF slices of real values, `NAME_0000.tif` and so on, with `geometry.json`.
 
@@ -106,8 +104,8 @@ def prepare_tiff_slices(
         The folder's final place; its name is that of the files.
     encoding
         "raw", or "gzip": deflated in strips, level 1, without a predictor.
-    workers, budget, baseline, action
-        As in `prepare_planes`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -127,10 +125,7 @@ def prepare_tiff_slices(
         target.name,
         files,
         encoder_bytes=files.encoder_bytes,
-        workers=workers,
-        budget=budget,
-        baseline=baseline,
-        action=action,
+        terms=terms,
         notes=[*notes_of(volume, real, "TIFF"), *imagej_note(real)],
         extras=sidecar_beside(real, FOLDER_SIDECAR),
     )

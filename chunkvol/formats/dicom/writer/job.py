@@ -14,7 +14,7 @@ from chunkvol.formats.dicom.writer.coding import TILE, Coding, Range, coding_of,
 from chunkvol.formats.dicom.writer.facts import SeriesFacts, facts_of, told
 from chunkvol.formats.dicom.writer.images import images_of
 from chunkvol.formats.dicom.writer.units import Measure, Write, measure_unit, noted, write_unit
-from chunkvol.memory import Plan
+from chunkvol.memory import Plan, Terms
 from chunkvol.metadata import Rescale
 from chunkvol.planefiles import PlanesJob, prepare_planes
 from chunkvol.progress import Progress
@@ -105,13 +105,10 @@ class SeriesJob:
 def prepare_series(
     volume: Volume,
     target: Path,
+    terms: Terms,
     *,
     slope: str | None = None,
     template: str | Path | None = None,
-    workers: int,
-    budget: int,
-    baseline: int,
-    action: str,
 ) -> SeriesJob:
     """Plan a folder of DICOM images, one a plane: CT, or MR where the input is.
 
@@ -132,8 +129,8 @@ def prepare_series(
     template
         A DICOM file, or a folder with one series: its patient, study and frame of reference are taken, and its
         modality. Without it nothing is said of a patient, unless the volume was read with keep_phi.
-    workers, budget, baseline, action
-        As in `prepare_planes`.
+    terms
+        How the job is to be run.
 
     Raises
     ------
@@ -155,15 +152,13 @@ def prepare_series(
     per_slice = slope == "per-slice"
     notes += _value_notes(coding, real, slope, facts.unit)
     pixels = real.shape[1] * real.shape[2]
+    grown = max(0, system.resident_memory() - resident)  # a template needs pydicom
     planes = prepare_planes(
         real,
         target.name,
         images_of(facts, scale, coding, ""),
         encoder_bytes=4 * pixels + 4 * 8 * TILE + _HEADER_BYTES,
-        workers=workers,
-        budget=budget,
-        baseline=baseline + max(0, system.resident_memory() - resident),  # a template needs pydicom
-        action=action,
+        terms=replace(terms, baseline=terms.baseline + grown),
         notes=notes,
     )
     plan = _planned(planes.plan, coding, measured=coding is None and not per_slice)
