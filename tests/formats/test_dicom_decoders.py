@@ -21,10 +21,11 @@ from pydicom.uid import UID
 
 from chunkvol.errors import DamagedError
 from chunkvol.formats.dicom import open_dicom
-from chunkvol.formats.dicom.pixels import decoders
+from chunkvol.formats.dicom.pixels import decoders, shortfall
 from chunkvol.formats.dicom.pixels.decoders import PYDICOM, Decoder
 from chunkvol.formats.dicom.pixels.frames import decode_frame
 from chunkvol.formats.dicom.pixels.layout import PixelLayout
+from chunkvol.formats.dicom.pixels.segments import filled_tables
 from chunkvol.formats.dicom.pixels.shortfall import with_noise
 from chunkvol.formats.dicom.pixels.transfer import SYNTAXES, find_decoder
 from chunkvol.phantom.packbits import rle_frame
@@ -341,7 +342,7 @@ def test_a_jpeg_frame_that_lacks_some_is_told_whatever_decodes_it(kind: str, dec
     uid, plane, bits, frame = _jpeg_frames()[kind]
     layout = _layout(uid, plane, bits)
     _decoded(frame, layout, decoder)
-    with pytest.raises(DamagedError, match=r"cut short: its coded pixels end before|cannot be decoded"):
+    with pytest.raises(DamagedError, match=r"cut short or broken: its coded pixels end before|cannot be decoded"):
         _decoded(frame[: len(frame) * 4 // 5] + b"\xff\xd9", layout, decoder)
 
 
@@ -350,12 +351,13 @@ def test_a_jpeg_frame_that_lacks_what_lies_between_two_restarts_is_damage(lost: 
     uid, plane, bits, frame = _jpeg_frames()["restarts"]
     marks = [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", frame)]
     assert len(marks) == 11
-    with pytest.raises(DamagedError, match="cut short: its coded pixels end before the plane is full"):
+    with pytest.raises(DamagedError, match="cut short or broken: its coded pixels end before the plane is full"):
         _decoded(frame[: marks[1]] + frame[marks[1 + lost] :], _layout(uid, plane, bits))
 
 
 @pytest.mark.parametrize("kind", JPEG_KINDS)
-def test_noise_goes_before_every_marker_that_ends_coded_pixels(kind: str) -> None:
+def test_noise_goes_before_every_marker_that_ends_coded_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortfall, "filled_tables", bytes)  # which is all else that changes
     frame = _jpeg_frames()[kind][-1]
     noise = with_noise(b"\xff\xd8\xff\xda\0\2\7\xff\xd9")[7:-2]
     assert len(noise) == 64 and not set(noise) & {0, 0xFF}
@@ -380,8 +382,92 @@ def test_noise_stays_small_however_many_scans_there_are() -> None:
 @pytest.mark.parametrize(
     "frame", [b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xda", b"\xff\xd8\xff\xda\xff\xff\1", b"\xff" * 50]
 )
-def test_what_has_no_coded_pixels_stays_as_it_is(frame: bytes) -> None:
-    assert with_noise(frame) == frame
+def test_markers_that_lead_to_no_end_are_damage(frame: bytes) -> None:
+    with pytest.raises(DamagedError, match="cut short: the end mark is missing"):
+        with_noise(frame)
+
+
+@pytest.mark.parametrize("kind", ["baseline", "lossless"])
+def test_an_end_mark_within_the_head_of_a_scan_is_none(kind: str) -> None:
+    uid, plane, bits, frame = _jpeg_frames()[kind]
+    scan = frame.find(b"\xff\xda")
+    with pytest.raises(DamagedError, match="cut short: the end mark is missing"):
+        _decoded(frame[: scan + 7] + b"\xff\xd9\0", _layout(uid, plane, bits))
+
+
+@pytest.mark.parametrize("kind", ["baseline", "extended", "lossless", "lossless of bytes"])
+def test_bits_that_are_no_code_of_their_table_are_damage(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid, plane, bits, frame = _jpeg_frames()[kind]
+    layout, scan = _layout(uid, plane, bits), frame.find(b"\xff\xda") + 10
+    counts, symbols = _first_table(frame)
+    longest = len(counts.rstrip(b"\0"))
+    assert sum(count << 16 - n for n, count in enumerate(counts, 1)) + (1 << 16 - longest) == 1 << 16  # ones are none
+    assert len(symbols) == sum(counts)
+    broken = frame[:scan] + b"\xff\0\xf0" + frame[scan:]  # and more than enough codes after it
+    with pytest.raises(DamagedError, match="its coded pixels"):
+        _decoded(broken, layout)
+    monkeypatch.setattr(shortfall, "filled_tables", bytes)
+    _decoded(broken, layout)
+
+
+def _first_table(frame: bytes) -> tuple[bytes, bytes]:
+    """Codes of each length, and the symbols, of the first Huffman table."""
+    at = frame.find(b"\xff\xc4") + 5
+    return frame[at : at + 16], frame[at + 16 : at + 16 + sum(frame[at : at + 16])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "symbols", "fault"),
+    [
+        ("baseline", b"\2\2", "a symbol twice"),
+        ("baseline", b"\x0c\x0d", r"a symbol that is none \(0C\)"),
+        ("extended", b"\2\x10", r"a symbol that is none \(10\)"),
+        ("lossless", b"\x10\x11", r"a symbol that is none \(11\)"),
+        ("lossless", b"\7\7", "a symbol twice"),
+    ],
+)
+def test_huffman_tables_that_no_encoder_writes_are_damage(kind: str, symbols: bytes, fault: str) -> None:
+    uid, plane, bits, frame = _jpeg_frames()[kind]
+    at = frame.find(_first_table(frame)[1])
+    broken = frame[:at] + symbols + frame[at + 2 :]
+    with pytest.raises(DamagedError, match=f"a Huffman table with {fault}"):
+        _decoded(broken, _layout(uid, plane, bits))
+
+
+def test_a_table_of_coefficients_has_no_sizes_beyond_its_precision() -> None:
+    for kind, none in (("baseline", 0x0B), ("extended", 0x0F)):
+        uid, plane, bits, frame = _jpeg_frames()[kind]
+        at = frame.rfind(b"\xff\xc4") + 5 + 16
+        broken = frame[:at] + bytes([none]) + frame[at + 1 :]
+        with pytest.raises(DamagedError, match=rf"a symbol that is none \({none:02X}\)"):
+            _decoded(broken, _layout(uid, plane, bits))
+
+
+@pytest.mark.parametrize(
+    ("counts", "filled"),
+    [
+        ([1], [1] * 16),
+        ([0, 3], [0, 3, *[1] * 14]),
+        ([0, 1, 2], [0, 1, 5, *[1] * 13]),
+        ([2], [2]),  # all codes, even that of ones
+        ([3], [3]),  # more than there are
+        ([0] * 15 + [162], [0] * 15 + [255]),
+        ([], [1] * 16),
+    ],
+)
+def test_tables_are_filled_up_to_the_code_of_ones(counts: list[int], filled: list[int]) -> None:
+    symbols = bytes(range(2, 2 + sum(counts)))
+    lengths = bytes(counts).ljust(16, b"\0")
+    wanted = bytes(filled).ljust(16, b"\0")
+    found = filled_tables(b"\x13" + lengths + symbols)
+    assert found == b"\x13" + wanted + symbols + b"\1" * (sum(wanted) - len(symbols))
+    assert filled_tables(found) == found
+    assert filled_tables(found * 2) == found * 2
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 16, b"\0\1" + bytes(15), b"\0\1" + bytes(16) + b"\7", bytes(17 * 9)])
+def test_what_is_no_table_stays_as_it_is(content: bytes) -> None:
+    assert filled_tables(content) == content
 
 
 @pytest.mark.parametrize("uid", ENCODERS)

@@ -15,13 +15,13 @@ from chunkvol.errors import DamagedError, DecoderError
 from chunkvol.formats.dicom.headers.after import check_after
 from chunkvol.formats.dicom.pixels.decoders import Decoder
 from chunkvol.formats.dicom.pixels.layout import PixelLayout, keep_stored_bits, take_grey
+from chunkvol.formats.dicom.pixels.segments import FRAME_MARKERS, check_tables, segments
 from chunkvol.formats.dicom.pixels.shortfall import with_noise
 from chunkvol.formats.dicom.pixels.transfer import SYNTAXES
 from chunkvol.sources import Block
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _CODESTREAM = b"\xff\x4f\xff\x51"
-_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 __all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_fragments", "read_frame"]
 
@@ -111,16 +111,10 @@ def _jpeg_2000_facts(frame: bytes, at: int) -> CodestreamFacts:
 def _jpeg_facts(frame: bytes) -> CodestreamFacts:
     if frame[:2] != b"\xff\xd8":
         raise ValueError
-    at = 2
-    while frame[at] == 0xFF:
-        marker = frame[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _FRAME_MARKERS:
-            precision, rows, columns, samples = struct.unpack_from(">BHHB", frame, at + 4)
+    for marker, content in segments(frame):
+        if marker in FRAME_MARKERS:
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", content)
             return CodestreamFacts(rows, columns, samples, precision, False)
-        else:
-            at += 2 + struct.unpack_from(">H", frame, at + 2)[0]
     raise ValueError
 
 
@@ -157,6 +151,8 @@ def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> 
     _compare(facts, layout)
     if not frame[-16:].rstrip(b"\0\xff").endswith(b"\xff\xd9"):  # decoders fill in what is missing
         raise DamagedError("its compressed frame is cut short: the end mark is missing")
+    if family == "JPEG":
+        check_tables(frame)
     container = 1 if facts.precision <= 8 else 2 if facts.precision <= 16 else 4
     kind = np.dtype(f"{'i' if facts.signed else 'u'}{container}")
     direct = kind.itemsize == out.itemsize
@@ -206,12 +202,14 @@ def _compare(facts: CodestreamFacts, layout: PixelLayout) -> None:
 
 
 def _call_twice(decoder: Decoder, frame: bytes, layout: PixelLayout, block: Block) -> None:
-    """Refuse a frame whose coded pixels end too early: checksums are compared, lest a second plane be held."""
+    """Refuse a frame of which the decoder makes up a part: checksums are compared, lest a second plane be held."""
     _call(decoder, with_noise(frame), layout, block)
     noisy = zlib.crc32(block.data)
     _call(decoder, frame, layout, block)
     if zlib.crc32(block.data) != noisy:
-        raise DamagedError("its compressed frame is cut short: its coded pixels end before the plane is full")
+        raise DamagedError(
+            "its compressed frame is cut short or broken: its coded pixels end before the plane is full, or are none"
+        )
 
 
 def _call(decoder: Decoder, frame: bytes, layout: PixelLayout, block: Block) -> None:
