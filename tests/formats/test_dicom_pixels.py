@@ -619,6 +619,14 @@ def test_a_palette_and_four_channels_are_refused(tmp_path: Path) -> None:
         everything(path)
 
 
+@pytest.mark.parametrize("code", [ExplicitVRLittleEndian, RLELossless])
+def test_pixels_of_no_sample_are_refused(tmp_path: Path, code: UID) -> None:
+    packed = {"frames": [rle_frame(noise("uint8"))]} if code == RLELossless else {}
+    path = write(tmp_path / "a.dcm", noise("uint8"), code, SamplesPerPixel=0, **packed)
+    with pytest.raises(FormatError, match=r"a\.dcm has SamplesPerPixel 0, expected 1 or 3"):
+        everything(path)
+
+
 def test_colour_frames_are_planes(tmp_path: Path) -> None:
     array = noise("uint16", (FRAMES, ROWS, COLUMNS))
     colours = [np.ascontiguousarray(np.repeat(plane[..., None], 3, axis=-1)) for plane in array]

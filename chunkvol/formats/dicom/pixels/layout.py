@@ -108,7 +108,9 @@ def layout_of(header: Header) -> PixelLayout:
 
 def _samples(header: Header) -> int:
     """1 for grey, 3 for colour whose channels can be compared; the others are refused by name."""
-    samples, photometric = header.samples or 1, header.photometric
+    samples, photometric = 1 if header.samples is None else header.samples, header.photometric
+    if samples < 1:
+        raise FormatError(f"{header.path} has SamplesPerPixel {samples}, expected 1 or 3; export it again")
     if samples == 1 and photometric in _GREY:
         return 1
     # JPEG 2000 turns its own two colour spaces back into RGB (PS3.5 section 8.2.4).
