@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -134,3 +135,25 @@ def test_positions_across_z_without_orientations_are_no_places() -> None:
     stack = made(found)
     assert stack.assumed
     assert stack.geometry.origin == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ([0, 1, 2, 3], None),
+        ([3, 2, 1, 0], None),  # nothing says on which side of the plane is up
+        (
+            [0, 1, 3, 4],
+            r"ImagePositionPatient goes 0\.100 mm from 1\.dcm to 2\.dcm, .* lie 0\.0500 mm apart: it is left",
+        ),
+        ([0, 2, 1, 3], r"ImagePositionPatient goes 0\.100 mm from 0\.dcm to 1\.dcm"),
+        ([0, 1, 0, 1], r"ImagePositionPatient goes back 0\.0500 mm from 1\.dcm to 2\.dcm"),
+        ([0, 0, 0, 0], None),  # one for all, as some exports have
+    ],
+)
+def test_positions_that_are_left_aside_and_say_something_else_are_told(places: list[int], told: str | None) -> None:
+    step = np.array([0.03, -0.04, 0.0])
+    found = [replace(image, position=tuple(n * step)) for n, image in zip(places, images(4), strict=True)]
+    problems = made(found).problems
+    assert len(problems) == 1 + (told is not None)
+    assert told is None or re.match(told, problems[1])

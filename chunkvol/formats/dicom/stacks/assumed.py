@@ -15,7 +15,7 @@ from chunkvol.formats.dicom.stacks.notes import Notes
 _AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _LEAST_PLANES = 3
 
-__all__ = ["locations_told", "one_position", "with_assumed_places"]
+__all__ = ["locations_told", "one_position", "positions_told", "with_assumed_places"]
 
 
 def with_assumed_places(images: Sequence[Header], options: ReadOptions) -> tuple[Sequence[Header], Notes]:
@@ -93,5 +93,23 @@ def locations_told(ordered: Sequence[Header], step: float) -> Notes:
     text = (
         f"SliceLocation goes from {locations[at]:.6g} ({file_name(ordered[at])}) to {locations[at + 1]:.6g} mm "
         f"({file_name(ordered[at + 1])}), the planes are taken to lie {mm(step)} apart: it is left aside (--spacing)"
+    )
+    return Notes((text,))
+
+
+def positions_told(ordered: Sequence[Header], step: float) -> Notes:
+    """A word where planes that are taken to lie `step` mm apart state positions, but in another order or distance."""
+    if len(ordered) < _LEAST_PLANES or any(image.position is None for image in ordered):
+        return Notes()
+    steps = np.diff(np.array([image.position for image in ordered], float), axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    wrong = np.flatnonzero((np.abs(lengths - step) > TOLERANCE * step) | (steps @ steps[0] <= 0))
+    if not len(wrong) or one_position(ordered):
+        return Notes()
+    at = int(wrong[0])
+    back = "back " if steps[at] @ steps[0] < 0 else ""
+    text = (
+        f"ImagePositionPatient goes {back}{mm(float(lengths[at]))} from {file_name(ordered[at])} to "
+        f"{file_name(ordered[at + 1])}, the planes are taken to lie {mm(step)} apart: it is left aside"
     )
     return Notes((text,))

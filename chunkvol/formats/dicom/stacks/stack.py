@@ -12,7 +12,7 @@ import numpy as np
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
-from chunkvol.formats.dicom.stacks.assumed import locations_told, with_assumed_places
+from chunkvol.formats.dicom.stacks.assumed import locations_told, positions_told, with_assumed_places
 from chunkvol.formats.dicom.stacks.checks import PIXEL_CHECKS, file_name, one_orientation
 from chunkvol.formats.dicom.stacks.duplicates import without_duplicates
 from chunkvol.formats.dicom.stacks.gaps import cuts
@@ -98,7 +98,8 @@ def stacked(images: Sequence[Header], options: ReadOptions, run: int | None = No
     ordered, notes = in_order(images)
     notes += _enough(ordered, options)
     geometry, more = assumed_grid(ordered, options)
-    notes = more + assumed + notes + locations_told(ordered, geometry.spacing[0])
+    step = geometry.spacing[0]
+    notes = more + assumed + notes + locations_told(ordered, step) + positions_told(ordered, step)
     return _stack(ordered, geometry, notes + inverted(ordered, options))
 
 
