@@ -99,7 +99,7 @@ def test_the_judge_tells_right_pixels_from_wrong_ones(
 
 
 def test_planes_of_several_slopes_are_compared_as_real_values() -> None:
-    said = {"IM0.dcm": Opinion(PLANES[:1], slope=2.0), "IM1.dcm": Opinion(PLANES[1:], slope=0.5, intercept=3.0)}
+    said = {"IM0.dcm": Opinion(PLANES[:1], scales=((2.0, 0.0),)), "IM1.dcm": Opinion(PLANES[1:], scales=((0.5, 3.0),))}
     real = np.stack([PLANES[0] * 2.0, PLANES[1] * 0.5 + 3.0])
     assert compare(real, (0.0, 0.0, 0.0), said, {}).name == "same pixels"
     assert compare(real + 1, (0.0, 0.0, 0.0), said, {}).name == "differs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from tests.support.fuzz.child import Child, CrashedError, HungError, serve
 _PATIENCE = 30.0
 _DATA = 12 << 30  # it allocates what a length claims before it reads; untouched, that costs nothing
 _LARGEST = 256 << 20
+_CLEARED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 57, 70))
+"""Where GDCM clears all but the lowest BitsStored bits, so that nobody can see the bits up to a higher HighBit."""
 
 __all__ = ["READINGS", "Opinion", "ask"]
 
@@ -33,15 +36,18 @@ class Opinion:
     """Why it refuses."""
     position: tuple[float, ...] | None = None
     """Image Position (Patient), where it has three numbers."""
-    slope: float = 1.0
-    """Rescale Slope."""
-    intercept: float = 0.0
-    """Rescale Intercept."""
+    scales: tuple[tuple[float, float], ...] = ()
+    """Rescale Slope and Rescale Intercept of each frame; where there are fewer, the last one is that of the others."""
 
-    def rescaled(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The real values of a frame."""
+    def rescaled(self) -> list[npt.NDArray[Any]]:
+        """The real values of the frames."""
+        frames = () if self.frames is None else self.frames
+        last = self.scales[-1] if self.scales else (1.0, 0.0)
         with np.errstate(all="ignore"):  # a slope may be anything
-            return np.asarray(frame * self.slope + self.intercept)
+            return [
+                np.asarray(frame * slope + intercept)
+                for frame, (slope, intercept) in zip_longest(frames, self.scales[: len(frames)], fillvalue=last)
+            ]
 
 
 def ask(child: Child, paths: Sequence[str], reading: tuple[str, str]) -> list[Opinion]:
@@ -74,7 +80,11 @@ def _opinion(path: str, plugin: str, which: str) -> Opinion:
     options: dict[str, Any] = (
         {"decoding_plugin": plugin} if plugin and dataset.file_meta.TransferSyntaxUID.is_encapsulated else {}
     )
+    stated = dataset.get("BitsStored")
+    if which == "high bit" and dataset.file_meta.TransferSyntaxUID in _CLEARED:
+        dataset.BitsStored = dataset.BitsAllocated
     pixels = pixel_array(dataset, correct_unused_bits=False, **options)
+    dataset.BitsStored = stated
     if dataset.SamplesPerPixel == 3:
         if (pixels != pixels[..., :1]).any():
             raise ValueError("colour")
@@ -88,8 +98,7 @@ def _opinion(path: str, plugin: str, which: str) -> Opinion:
         frames.astype(np.float64 if frames.dtype.kind == "f" else np.int64),
         "",
         _place(dataset),
-        _number(dataset, "RescaleSlope", _number(dataset, "DoseGridScaling", 1)),
-        _number(dataset, "RescaleIntercept", 0),
+        tuple(_scale(dataset, n) for n in range(len(frames))),
     )
 
 
@@ -105,6 +114,19 @@ def _complete(dataset: Any) -> None:
     dataset.setdefault("PhotometricInterpretation", "MONOCHROME2")
     if "BitsAllocated" in dataset:
         dataset.setdefault("BitsStored", dataset.BitsAllocated)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _drop_odd_table(dataset)
+
+
+def _drop_odd_table(dataset: Any) -> None:
+    """Leave out a Basic Offset Table without one entry a frame: pydicom looks frames up in it and finds none there.
+
+    Without a table it goes by the fragments, or by the marks of their frames (PS3.5 section A.4).
+    """
+    data = dataset.get("PixelData") or b""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if data[:4] == b"\xfe\xff\x00\xe0" and end not in (8, 8 + 4 * int(dataset.get("NumberOfFrames") or 1)):
+        dataset.PixelData = data[:4] + bytes(4) + data[end:]
 
 
 def _stored_bits(values: npt.NDArray[np.int64], dataset: Any, shifted: bool, most: int) -> npt.NDArray[np.int64]:
@@ -142,6 +164,18 @@ def _place(dataset: Any) -> tuple[float, ...] | None:
     except Exception:  # absent, or no numbers: then only the pixels are compared
         return None
     return position if len(position) == 3 else None
+
+
+def _scale(dataset: Any, n: int) -> tuple[float, float]:
+    """Slope and intercept of a frame: its own, those that frames share, or those of the file (PS3.3 C.7.6.16.2.9)."""
+    for keyword, at in (("PerFrameFunctionalGroupsSequence", n), ("SharedFunctionalGroupsSequence", 0)):
+        try:
+            dataset = dataset[keyword][at].PixelValueTransformationSequence[0]
+        except Exception:  # absent, or no sequence
+            continue
+        break
+    slope = _number(dataset, "RescaleSlope", _number(dataset, "DoseGridScaling", 1))
+    return slope, _number(dataset, "RescaleIntercept", 0)
 
 
 def _number(dataset: Any, keyword: str, otherwise: float) -> float:
