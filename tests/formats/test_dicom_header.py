@@ -310,6 +310,21 @@ def test_nonsense_where_nothing_depends_on_it_is_nothing(tmp_path: Path, element
     assert found.rows == 5
 
 
+@pytest.mark.parametrize(
+    ("group", "number", "value", "kind"),
+    [
+        (0x0020, 0x0032, b"1\\2\\3 ", GeometryError),
+        (0x0028, 0x0004, b"MONOCHROME2 ", FormatError),
+        (0x0028, 0x0010, b"\x05\x00", FormatError),
+    ],
+)
+def test_a_sequence_in_the_place_of_a_value_is_an_error(
+    tmp_path: Path, group: int, number: int, value: bytes, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind, match=rf"\({group:04X},{number:04X}\) is a sequence, expected a value"):
+        read_header(_file(tmp_path, _element(group, number, b"SQ", value), _PIXELS))
+
+
 @pytest.mark.parametrize("tag", [0x1164, 0x2010])
 def test_nonsense_in_the_spacing_of_a_detector_is_an_error(tmp_path: Path, tag: int) -> None:
     with pytest.raises(GeometryError, match=r"PixelSpacing \(0018,.*has 1 values, expected 2"):

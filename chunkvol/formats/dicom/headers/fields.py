@@ -92,6 +92,8 @@ def checked(name: str, found: dict[int, Found]) -> dict[str, Any]:
     for tag, raw in found.items():
         field, keyword, parser = _ROWS[tag]
         try:
+            if raw[1] == b"SQ" and parser is not values.present:
+                raise ValueError("is a sequence, expected a value")
             value = parser(*raw)
             if field in _COUNTS and value is not None and len(value) != _COUNTS[field]:
                 raise ValueError(f"has {len(value)} values, expected {_COUNTS[field]}")
