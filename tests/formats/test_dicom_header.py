@@ -325,6 +325,19 @@ def test_a_sequence_in_the_place_of_a_value_is_an_error(
         read_header(_file(tmp_path, _element(group, number, b"SQ", value), _PIXELS))
 
 
+@pytest.mark.parametrize("implicit", [False, True])  # whose data set pydicom is asked to follow
+def test_a_damaged_transfer_syntax_does_not_pass_for_the_sound_one(tmp_path: Path, implicit: bool) -> None:
+    rows = struct.pack("<HHIH", 0x0028, 0x0010, 2, 5) if implicit else _element(0x0028, 0x0010, b"US", b"\5\0")
+    sound, damaged = (b"1.2.840.10008.1.2 ", b"1.2.840.10008.1.2\1")
+    if not implicit:
+        sound, damaged = (b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1\1")
+    found = [read_header(_file(tmp_path, rows, syntax=one)) for one in (sound, damaged)]
+    assert [header and header.rows for header in found] == [5, 5]
+    assert [header and header.transfer_syntax for header in found] == [
+        sound[:-1].decode(), f"'{sound[:-1].decode()}\\x01'"
+    ]  # fmt: skip  # a pair
+
+
 @pytest.mark.parametrize("tag", [0x1164, 0x2010])
 def test_nonsense_in_the_spacing_of_a_detector_is_an_error(tmp_path: Path, tag: int) -> None:
     with pytest.raises(GeometryError, match=r"PixelSpacing \(0018,.*has 1 values, expected 2"):

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from chunkvol.errors import ChunkvolError, DamagedError
-from chunkvol.formats.dicom.headers.values import plain
+from chunkvol.formats.dicom.headers.values import exact, plain
 from chunkvol.formats.dicom.headers.walker import Found
 
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -110,7 +110,8 @@ def read_odd(file: BinaryIO, wanted: Iterable[int]) -> OddFile:
         dataset = pydicom.dcmread(Bounded(file), stop_before_pixels=True, force=True, specific_tags=tags)
         found = {tag: raw for tag in tags if (raw := as_found(dataset.get(tag))) is not None}
         implicit, little = dataset.original_encoding
-        syntax = str(dataset.file_meta.get("TransferSyntaxUID", "")) or _native_syntax(implicit, little)
+        stated = str(dataset.file_meta.get("TransferSyntaxUID", "")).strip("\0 ")
+        syntax = exact(stated) or _native_syntax(implicit, little)
     offset = file.tell()
     if offset > file.seek(0, 2):  # pydicom jumps over the end
         raise DamagedError("an element claims more bytes than are left")

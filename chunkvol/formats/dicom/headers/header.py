@@ -203,7 +203,7 @@ def _walk(name: str, fd: int, walker: Walker, start: int) -> Header:
     size = walker.size
     at = walker.meta(start, {swapped(_SYNTAX): _SYNTAX}, found)
     if _SYNTAX in found:
-        syntax = values.text(*found.pop(_SYNTAX))
+        syntax = values.exact(values.decoded(found.pop(_SYNTAX)[0]))
     elif at == 0:
         syntax = EXPLICIT_LITTLE if walker.is_explicit(0) else IMPLICIT_LITTLE
     else:

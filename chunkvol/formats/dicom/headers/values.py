@@ -21,6 +21,7 @@ __all__ = [
     "decimals",
     "decoded",
     "doubles",
+    "exact",
     "first_whole",
     "integer",
     "one_decimal",
@@ -45,6 +46,12 @@ _AS_TEXT = frozenset((b"DS", b"IS", b"LO", b"SH"))
 def uid(raw: bytes, _vr: bytes) -> str:
     """A UID that is different in each slice."""
     return plain(raw.rstrip(b"\0 ").decode("ascii", "replace"))
+
+
+@lru_cache(_SHARED)
+def exact(said: str) -> str:
+    """A UID that decides how a file is read: what cannot be printed is spelt out, lest it pass for another UID."""
+    return plain(said if said.isprintable() else ascii(said))
 
 
 @lru_cache(_SHARED)
