@@ -105,6 +105,21 @@ def test_planes_of_several_slopes_are_compared_as_real_values() -> None:
     assert compare(real + 1, (0.0, 0.0, 0.0), said, {}).name == "differs"
 
 
+@pytest.mark.parametrize(
+    ("values", "largest", "name"),
+    [
+        ([255, 255], 255, "same pixels"),
+        ([255, 254], 255, "differs"),
+        ([255], None, "differs"),
+        ([0] * 12, 255, "differs"),
+    ],
+)
+def test_overflow_of_lossy_jpeg_is_no_difference(values: list[int], largest: int | None, name: str) -> None:
+    read = PLANES[:1] + 100
+    read.flat[: len(values)] = values
+    assert compare(read, (0.0, 0.0, 0.0), {"IM0.dcm": Opinion(PLANES[:1] + 100, clipped_at=largest)}, {}).name == name
+
+
 def test_a_process_that_crashes_or_hangs_is_told_apart_and_started_again(tmp_path: Path) -> None:
     child = Child("tests.support.fuzz.echo", tmp_path / "log")
     try:

@@ -99,15 +99,38 @@ def compare(
 
 def _take_away(planes: list[Pixels], opinions: Any) -> list[Pixels]:
     """The planes that are none of the frames; each frame counts once."""
-    frames = [pair for opinion in opinions for pair in zip(opinion.frames, opinion.rescaled(), strict=True)]
+    frames = [
+        (frame, real, opinion.clipped_at)
+        for opinion in opinions
+        for frame, real in zip(opinion.frames, opinion.rescaled(), strict=True)
+    ]
     left = []
     for plane in planes:
-        n = next((n for n, (frame, real) in enumerate(frames) if _equal(plane, frame) or _close(plane, real)), None)
+        n = next((n for n, one in enumerate(frames) if _is(plane, *one)), None)
         if n is None:
             left.append(plane)
         else:
             del frames[n]
     return left
+
+
+def _is(plane: Pixels, frame: Pixels, real: Pixels, clipped_at: int | None) -> bool:
+    return (
+        _equal(plane, frame) or _close(plane, real) or (clipped_at is not None and _clipped(plane, frame, clipped_at))
+    )
+
+
+def _clipped(plane: Pixels, frame: Pixels, largest: int) -> bool:
+    """Whether planes of lossy JPEG differ only where one of them is at an end of the range, and not in most pixels.
+
+    A damaged quantization table gives coefficients that no encoder makes. What becomes of them beyond the range T.81
+    does not say, and decoders, though they agree in all other pixels, do not: libjpeg wraps them, libjpeg-turbo clips.
+    """
+    if plane.shape != frame.shape:
+        return False
+    differ = plane != frame
+    ends = np.isin(plane, (0, largest)) | np.isin(frame, (0, largest))
+    return bool(ends[differ].all() and 2 * differ.sum() < plane.size)
 
 
 def _equal(plane: Pixels, frame: Pixels) -> bool:

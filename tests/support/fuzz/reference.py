@@ -18,6 +18,7 @@ _DATA = 12 << 30  # it allocates what a length claims before it reads; untouched
 _LARGEST = 256 << 20
 _CLEARED = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 57, 70))
 """Where GDCM clears all but the lowest BitsStored bits, so that nobody can see the bits up to a higher HighBit."""
+_LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 
 __all__ = ["READINGS", "Opinion", "ask"]
 
@@ -38,6 +39,8 @@ class Opinion:
     """Image Position (Patient), where it has three numbers."""
     scales: tuple[tuple[float, float], ...] = ()
     """Rescale Slope and Rescale Intercept of each frame; where there are fewer, the last one is that of the others."""
+    clipped_at: int | None = None
+    """Largest value of lossy JPEG, at which decoders clip what is beyond it."""
 
     def rescaled(self) -> list[npt.NDArray[Any]]:
         """The real values of the frames."""
@@ -99,6 +102,7 @@ def _opinion(path: str, plugin: str, which: str) -> Opinion:
         "",
         _place(dataset),
         tuple(_scale(dataset, n) for n in range(len(frames))),
+        (1 << _precision(dataset)) - 1 if dataset.file_meta.TransferSyntaxUID in _LOSSY else None,
     )
 
 
