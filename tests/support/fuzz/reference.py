@@ -110,7 +110,7 @@ def _complete(dataset: Any) -> None:
     """Say what goes without saying: these are required, but grey pixels are clear without them."""
     from pydicom.uid import UID
 
-    if "TransferSyntaxUID" not in dataset.file_meta:
+    if not dataset.file_meta.get("TransferSyntaxUID"):  # absent, or empty
         implicit, little = dataset.original_encoding
         explicit = "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
         dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2" if implicit else explicit)
