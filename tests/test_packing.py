@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chunkvol import Geometry, Volume
 from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
+from chunkvol.memory import Terms
 from chunkvol.packing.checksums import adler32_combine, crc32_combine
 from chunkvol.packing.deflate import CONTAINERS
 from tests.support.writing import written
@@ -46,8 +47,8 @@ def test_a_stream_is_one_member_of_the_lead_and_the_voxels(
     array = np.random.default_rng(0).integers(0, 200, shape).astype("u1")
     volume = Volume(array, Geometry(shape, (0, 0, 0), (1, 2, 3), EYE))
 
-    def prepare(volume: Volume, target: Path, **how: int | str) -> FlatJob:
-        return prepare_flat(volume, FlatFile((target.name,), b"", packing, lead), **how)  # type: ignore[arg-type]  # of the call
+    def prepare(volume: Volume, target: Path, terms: Terms) -> FlatJob:
+        return prepare_flat(volume, FlatFile((target.name,), b"", packing, lead), terms=terms)
 
     written(prepare, volume, tmp_path / "x", workers=3)
     packed = (tmp_path / "x").read_bytes()
