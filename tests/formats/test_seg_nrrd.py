@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def by_slicer(path: Path, layers: np.ndarray, **keys: Any) -> Path:
         data = np.transpose(layers, (3, 2, 1, 0))
         header["kinds"] = ["list", *header["kinds"]]
         header["space directions"] = np.vstack([[np.nan] * 3, header["space directions"]])
-    nrrd.write(str(path), data, header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pynrrd asks for the time in an old way
+        nrrd.write(str(path), data, header)
     return path
 
 
