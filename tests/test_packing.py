@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from chunkvol import Geometry, Volume
 from chunkvol.flatfile import FlatFile, FlatJob, prepare_flat
 from chunkvol.memory import Terms
+from chunkvol.packing import deflate
 from chunkvol.packing.checksums import adler32_combine, crc32_combine
 from chunkvol.packing.deflate import CONTAINERS
 from tests.support.writing import written
@@ -57,3 +58,17 @@ def test_a_stream_is_one_member_of_the_lead_and_the_voxels(
     assert engine.eof and not engine.unused_data
     if packing == "gzip":
         assert gzip.decompress(packed) == lead + array.tobytes()
+
+
+def test_matches_are_looked_for_where_they_pay() -> None:
+    """Noise is packed by its frequencies alone, texture that repeats by its matches; both come back."""
+    made = np.random.default_rng(4)
+    noise = made.normal(1000, 30, 1 << 18).astype("<u2").tobytes()
+    tile = made.integers(0, 1 << 16, 500, "<u2").tobytes()
+    texture = (tile * 600)[: 1 << 19]
+    for data, strategy in ((noise, zlib.Z_RLE), (texture, zlib.Z_DEFAULT_STRATEGY), (b"", zlib.Z_RLE)):
+        assert deflate._strategy(memoryview(data)) == strategy
+        packed = deflate._packed(memoryview(data))
+        assert zlib.decompressobj(-15).decompress(packed) == data
+        best = len(deflate._deflated(memoryview(data), zlib.Z_DEFAULT_STRATEGY))
+        assert len(packed) <= 1.02 * best + 16
