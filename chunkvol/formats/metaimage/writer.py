@@ -38,7 +38,7 @@ def prepare_metaimage(
     target
         The file's final place.
     encoding
-        "raw", or "gzip" (MetaIO's zlib stream, level 1, the same bytes for any workers and budget).
+        "raw", or "gzip" (MetaIO's zlib stream, the same bytes for any workers and budget).
     terms
         How the job is to be run.
 

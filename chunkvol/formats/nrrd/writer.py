@@ -37,7 +37,7 @@ def prepare_nrrd(
     target
         The file's final place.
     encoding
-        "raw", or "gzip" (one member, level 1, the same bytes for any workers and budget).
+        "raw", or "gzip" (one member, the same bytes for any workers and budget).
     terms
         How the job is to be run.
 
