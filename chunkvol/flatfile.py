@@ -15,7 +15,7 @@ from chunkvol.errors import BudgetError, InputError
 from chunkvol.execute import Runner, Work
 from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.packing.deflate import Deflate, cell_extent, deflate_unit, join, join_bytes, working_bytes
-from chunkvol.packing.packed import STREAM_BYTES
+from chunkvol.packing.unpack import SCRATCH, unpack_phases, unpacked
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
 from chunkvol.slabs import Cut, Fill, cut_volume, fill_unit
@@ -24,8 +24,6 @@ from chunkvol.volume import Volume
 
 ENCODINGS = ("raw", "gzip")
 """How voxels are written: raw is what viewers read by the plane, and noisy data hardly compresses."""
-
-_SCRATCH = ".scratch"  # no output has such a name
 
 __all__ = ["ENCODINGS", "FlatFile", "FlatJob", "check_encoding", "prepare_flat", "values_note"]
 
@@ -82,12 +80,8 @@ class FlatJob:
 
     def run(self, folder: Path, runner: Runner, progress: Progress) -> None:
         """Stage what cannot be read in any order, then the voxels, then the header where it is a file of its own."""
-        (folder / _SCRATCH).mkdir()
-        job = self
-        if self.source.staging_bytes:
-            progress.stage("unpacking", self.source.staging_bytes)
-            job = replace(self, source=self.source.staged(folder / _SCRATCH))
-            progress.advance(self.source.staging_bytes)
+        (folder / SCRATCH).mkdir()
+        job = replace(self, source=unpacked(self.source, folder / SCRATCH, progress))
         data = folder / self.file.names[0]
         before = job._begin(data)
         if self.file.packing:
@@ -113,7 +107,7 @@ class FlatJob:
         runner(Work("writing", fill_unit, fill, units, fill.total, self.workers), progress)
 
     def _deflate(self, data: Path, runner: Runner, progress: Progress) -> None:
-        deflate = Deflate(self.source, data.parent / _SCRATCH, self.cut, self.file.packing, self.file.lead)
+        deflate = Deflate(self.source, data.parent / SCRATCH, self.cut, self.file.packing, self.file.lead)
         units = list(self.cut.units(self.source.shape))
         total = voxels(self.source.shape) * self.source.dtype.itemsize
         runner(Work("deflating", deflate_unit, deflate, units, total, self.workers), progress)
@@ -204,9 +198,8 @@ def _phases(source: Source, packing: str, cut: Cut, workers: int, held: int) -> 
     staged = source.staging_bytes
     units = cut.count(source.shape)
     name = "deflate" if packing else "write"
-    phases = [Phase(name, units, min(workers, units), str(cut), held, staged or source.stored_bytes, size)]
-    if staged:
-        phases.insert(0, Phase("unpack", 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, staged))
+    phases = [*unpack_phases(source)]
+    phases.append(Phase(name, units, min(workers, units), str(cut), held, staged or source.stored_bytes, size))
     if packing:
         holds = join_bytes(source.shape, source.dtype.itemsize, cut)
         phases.append(Phase("join", 1, 1, "a cell at a time", holds, size, size))

@@ -15,14 +15,12 @@ from chunkvol import memory
 from chunkvol.errors import BudgetError
 from chunkvol.execute import Runner, Work
 from chunkvol.memory import Phase, Plan, Result, Terms
-from chunkvol.packing.packed import STREAM_BYTES
+from chunkvol.packing.unpack import SCRATCH, unpack_phases, unpacked
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
 from chunkvol.slabs import Cut, Unit, cut_volume, read_blocks
 from chunkvol.sources import Block, Source
 from chunkvol.volume import Volume
-
-_SCRATCH = ".scratch"  # no output has such a name
 
 __all__ = ["PlaneFiles", "PlanesJob", "prepare_planes", "write_planes"]
 
@@ -63,12 +61,7 @@ class PlanesJob:
 
     def run(self, folder: Path, runner: Runner, progress: Progress) -> None:
         """Stage what cannot be read in any order, then the planes, then the files beside them."""
-        source = self.source
-        if source.staging_bytes:
-            (folder / _SCRATCH).mkdir()
-            progress.stage("unpacking", source.staging_bytes)
-            source = source.staged(folder / _SCRATCH)
-            progress.advance(self.source.staging_bytes)
+        source = unpacked(self.source, folder / SCRATCH, progress)
         target = folder / self.folder
         target.mkdir()
         job = PlanesWork(source, self.files, target, self.cut)
@@ -150,9 +143,9 @@ def prepare_planes(
     size = voxels(source.shape) * source.dtype.itemsize
     units = cut.count(source.shape)
     staged = source.staging_bytes
-    phases = [Phase("write", units, min(count, units), str(cut), held, staged or source.stored_bytes, size)]
-    if staged:
-        phases.insert(0, Phase("unpack", 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, staged))
+    write = Phase("write", units, min(count, units), str(cut), held, staged or source.stored_bytes, size)
     result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, source.leftover[::-1])
-    plan = Plan(terms.action, tuple(phases), result, terms.baseline, terms.budget, staged, tuple(notes))
+    plan = Plan(
+        terms.action, (*unpack_phases(source), write), result, terms.baseline, terms.budget, staged, tuple(notes)
+    )
     return PlanesJob(plan, folder, source, files, cut, count, tuple(extras))

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.formats.ome_zarr.chunks import Chunks, Cutter, load_codecs, paste, touched
+from chunkvol.formats.ome_zarr.chunks import ChunkedSource, Chunks, Cutter, paste, touched
 from chunkvol.formats.ome_zarr.layout import CODECS, Layout
 from chunkvol.regions import Region, Shape, region_shape
-from chunkvol.sources import Block, Source
+from chunkvol.sources import Block
 
 __all__ = ["ChunkFileSource", "ChunkFileWriter"]
 
@@ -62,7 +61,7 @@ class ChunkFileWriter:
 
 
 @dataclass(frozen=True)
-class ChunkFileSource(Source):
+class ChunkFileSource(ChunkedSource):
     """A zarr 2 array of ours, read chunk by chunk; a missing chunk is an error."""
 
     folder: Path
@@ -73,24 +72,6 @@ class ChunkFileSource(Source):
     """How a chunk is coded."""
     identity: str = ""
     """Fingerprint of the store."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
-        return self.chunks.dtype.newbyteorder("=")
-
-    @property
-    def grain(self) -> Shape:
-        return self.chunks.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.identity
-
-    def scratch(self, shape: Shape) -> int:
-        return 4 * self.chunks.size
-
-    def preload(self) -> None:
-        load_codecs()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out

@@ -11,13 +11,13 @@ import numpy as np
 from chunkvol.errors import DamagedError
 from chunkvol.formats.ome_zarr.layout import ZSTD_LEVEL, Layout
 from chunkvol.regions import Region, Shape, ceil_div, intersection
-from chunkvol.sources import Block
+from chunkvol.sources import Block, Source
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _FLAGS = 0b0001_1111
 """Of a zstd frame's descriptor: unused, reserved, checksum, and the size of a dictionary's number."""
 
-__all__ = ["Chunks", "Cutter", "crc", "load_codecs", "paste", "touched"]
+__all__ = ["ChunkedSource", "Chunks", "Cutter", "crc", "load_codecs", "paste", "touched"]
 
 
 def load_codecs() -> None:
@@ -154,3 +154,30 @@ def paste(block: Block, region: Region, voxels: Block, chunk: Shape) -> None:
     here = tuple(slice(s.start - r.start, s.stop - r.start) for s, r in zip(common, region, strict=True))
     there = tuple(slice(s.start - c.start, s.stop - c.start) for s, c in zip(common, (k, j, i), strict=True))
     block[here] = voxels[there]
+
+
+class ChunkedSource(Source):
+    """An array of ours that is read chunk by chunk; a missing chunk is an error."""
+
+    chunks: Chunks
+    """How a chunk is coded."""
+    identity: str
+    """Fingerprint of the store."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
+        return self.chunks.dtype.newbyteorder("=")
+
+    @property
+    def grain(self) -> Shape:
+        return self.chunks.shape
+
+    @property
+    def fingerprint(self) -> str:
+        return self.identity
+
+    def scratch(self, shape: Shape) -> int:
+        return 4 * self.chunks.size
+
+    def preload(self) -> None:
+        load_codecs()

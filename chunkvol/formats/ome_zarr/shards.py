@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from chunkvol import system
 from chunkvol.errors import DamagedError
-from chunkvol.formats.ome_zarr.chunks import Chunks, Cutter, load_codecs, paste, touched
+from chunkvol.formats.ome_zarr.chunks import ChunkedSource, Chunks, Cutter, paste, touched
 from chunkvol.formats.ome_zarr.chunks import crc as _crc
 from chunkvol.formats.ome_zarr.layout import CODECS, Layout
 from chunkvol.regions import Region, Shape, ceil_div, region_shape
-from chunkvol.sources import Block, Source
+from chunkvol.sources import Block
 
 _ABSENT = np.uint64(2**64 - 1)
 
@@ -103,7 +103,7 @@ class _ShardFile:
 
 
 @dataclass(frozen=True)
-class ShardedSource(Source):
+class ShardedSource(ChunkedSource):
     """A sharded zarr v3 array, read chunk by chunk with its checksums; a missing chunk is an error."""
 
     folder: Path
@@ -116,24 +116,6 @@ class ShardedSource(Source):
     """Chunks of a shard along each axis."""
     identity: str = ""
     """Fingerprint of the store."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # derived here, a field elsewhere
-        return self.chunks.dtype.newbyteorder("=")
-
-    @property
-    def grain(self) -> Shape:
-        return self.chunks.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.identity
-
-    def scratch(self, shape: Shape) -> int:
-        return 4 * self.chunks.size
-
-    def preload(self) -> None:
-        load_codecs()
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out

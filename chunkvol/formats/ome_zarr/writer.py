@@ -19,6 +19,7 @@ from chunkvol.formats.ome_zarr.promise import Workers, fitted, plan_for
 from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.formats.ome_zarr.units import write_unit
 from chunkvol.memory import Plan, Terms
+from chunkvol.packing.unpack import unpacked
 from chunkvol.progress import Progress
 from chunkvol.pyramid import level_factors
 from chunkvol.segments import method_for
@@ -49,11 +50,7 @@ class StoreJob:
         """Stage what cannot be read in any order, then slabs, then coarser levels, then the metadata."""
         scratch = folder / "scratch"
         scratch.mkdir()
-        source = self.target.source
-        if source.staging_bytes:
-            progress.stage("unpacking", source.staging_bytes)
-            source = source.staged(scratch)
-            progress.advance(self.target.source.staging_bytes)
+        source = unpacked(self.target.source, scratch, progress)
         target = replace(self.target, source=source, folder=folder)
         for level in range(1, len(target.image.levels)):
             raw = target.scratch(level)

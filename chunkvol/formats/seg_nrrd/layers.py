@@ -15,8 +15,35 @@ from chunkvol.sources import Block, DerivedSource, PointwiseSource, Source, deli
 __all__ = ["ComposedSource", "LayerSource", "LayeredSource", "SegmentSource"]
 
 
+class _RowsOfLayers(DerivedSource):
+    """Made of a source whose rows hold all layers of a voxel, then those of the next."""
+
+    layers: int
+    """How many there are."""
+
+    @property
+    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
+        planes, rows, columns = self.source.shape
+        return planes, rows, columns // self.layers
+
+    @property
+    def grain(self) -> Shape:
+        planes, rows, _ = self.source.grain
+        return planes, rows, self.shape[2]
+
+    def _held(self, shape: Shape) -> int:
+        """Bytes that reading all layers of a block of this shape takes."""
+        layered = (shape[0], shape[1], shape[2] * self.layers)
+        return self.source.scratch(layered) + voxels(layered) * self.source.dtype.itemsize
+
+    def _rows(self, region: Region) -> Block:
+        """All layers of a region, shape (planes, rows, columns x layers)."""
+        planes, rows, columns = region
+        return self.source.read((planes, rows, slice(columns.start * self.layers, columns.stop * self.layers)))
+
+
 @dataclass(frozen=True)
-class ComposedSource(DerivedSource):
+class ComposedSource(_RowsOfLayers):
     """Composite labels of a source whose rows hold all layers of a voxel, then those of the next."""
 
     source: Source
@@ -25,40 +52,23 @@ class ComposedSource(DerivedSource):
     """What the labels mean."""
 
     @property
-    def _layers(self) -> int:
+    def layers(self) -> int:  # type: ignore[override]  # as above
         return len(self.segmentation.counts)
-
-    @property
-    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
-        planes, rows, columns = self.source.shape
-        return planes, rows, columns // self._layers
 
     @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
         return self.segmentation.dtype
 
-    @property
-    def grain(self) -> Shape:
-        planes, rows, _ = self.source.grain
-        return planes, rows, self.shape[2]
-
     def scratch(self, shape: Shape) -> int:
-        layered = (shape[0], shape[1], shape[2] * self._layers)
-        return (
-            self.source.scratch(layered)
-            + voxels(layered) * self.source.dtype.itemsize
-            + 3 * voxels(shape) * self.dtype.itemsize
-        )
+        return self._held(shape) + 3 * voxels(shape) * self.dtype.itemsize
 
     def read(self, region: Region, out: Block | None = None) -> Block:
-        planes, rows, columns = region
-        wide = slice(columns.start * self._layers, columns.stop * self._layers)
-        layered = self.source.read((planes, rows, wide))
-        return deliver(self.segmentation.composed(layered.reshape(*region_shape(region), self._layers)), out)
+        layered = self._rows(region).reshape(*region_shape(region), self.layers)
+        return deliver(self.segmentation.composed(layered), out)
 
 
 @dataclass(frozen=True)
-class LayerSource(DerivedSource):
+class LayerSource(_RowsOfLayers):
     """The labels of one layer of such a source."""
 
     source: Source
@@ -69,29 +79,15 @@ class LayerSource(DerivedSource):
     """Which one, from 0."""
 
     @property
-    def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
-        planes, rows, columns = self.source.shape
-        return planes, rows, columns // self.layers
-
-    @property
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]  # as above
         return self.source.dtype
 
-    @property
-    def grain(self) -> Shape:
-        planes, rows, _ = self.source.grain
-        return planes, rows, self.shape[2]
-
     def scratch(self, shape: Shape) -> int:
-        layered = (shape[0], shape[1], shape[2] * self.layers)
-        return self.source.scratch(layered) + voxels(layered) * self.source.dtype.itemsize
+        return self._held(shape)
 
     def read(self, region: Region, out: Block | None = None) -> Block:
-        planes, rows, columns = region
-        wide = slice(columns.start * self.layers, columns.stop * self.layers)
         # A copy, or the block would hold all layers.
-        labels = self.source.read((planes, rows, wide))[..., self.layer :: self.layers].copy()
-        return deliver(labels, out)
+        return deliver(self._rows(region)[..., self.layer :: self.layers].copy(), out)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,12 @@ from chunkvol.formats.tiff.layout import Layout, Level, check_type
 from chunkvol.formats.tiff.ome_levels import Pyramid, plane_levels, tile_parts
 from chunkvol.formats.tiff.ome_xml import TYPES, ome_xml
 from chunkvol.memory import Phase, Plan, Result, Terms
-from chunkvol.packing.packed import STREAM_BYTES
+from chunkvol.packing.unpack import SCRATCH, unpack_phases, unpacked
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
 from chunkvol.slabs import Cut, Unit, cut_volume, read_blocks
 from chunkvol.sources import Block, Source
 from chunkvol.volume import Volume
-
-_SCRATCH = "scratch"
 
 __all__ = ["OmeJob", "OmePlanes", "prepare_ome_tiff", "write_ome_planes"]
 
@@ -65,12 +63,7 @@ class OmeJob:
 
     def run(self, folder: Path, runner: Runner, progress: Progress) -> None:
         """Stage what cannot be read in any order, then the planes, then the files beside them."""
-        source, path = self.work.source, folder / self.work.path.name
-        if source.staging_bytes:
-            (folder / _SCRATCH).mkdir()
-            progress.stage("unpacking", source.staging_bytes)
-            source = source.staged(folder / _SCRATCH)
-            progress.advance(self.work.source.staging_bytes)
+        source, path = unpacked(self.work.source, folder / SCRATCH, progress), folder / self.work.path.name
         start = self.work.layout.begin(path)
         with open(path, "ab") as file:
             file.truncate(self.work.layout.total_bytes)
@@ -170,10 +163,8 @@ def prepare_ome_tiff(volume: Volume, target: Path, terms: Terms) -> OmeJob:
 def _phases(source: Source, layout: Layout, cut: Cut, workers: int, held: int) -> tuple[Phase, ...]:
     staged, units = source.staging_bytes, cut.count(source.shape)
     size = layout.planes * layout.plane_bytes
-    phase = Phase("write", units, min(workers, units), str(cut), held, staged or source.stored_bytes, size)
-    if not staged:
-        return (phase,)
-    return Phase("unpack", 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, staged), phase
+    write = Phase("write", units, min(workers, units), str(cut), held, staged or source.stored_bytes, size)
+    return *unpack_phases(source), write
 
 
 def _result(real: Volume, layout: Layout) -> Result:

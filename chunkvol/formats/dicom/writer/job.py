@@ -16,6 +16,7 @@ from chunkvol.formats.dicom.writer.images import images_of
 from chunkvol.formats.dicom.writer.units import Measure, Write, measure_unit, noted, write_unit
 from chunkvol.memory import Plan, Terms
 from chunkvol.metadata import Rescale
+from chunkvol.packing.unpack import unpacked
 from chunkvol.planefiles import PlanesJob, prepare_planes
 from chunkvol.progress import Progress
 from chunkvol.regions import voxels
@@ -58,11 +59,7 @@ class SeriesJob:
         """Stage what cannot be read in any order, find the range where it matters, then write the images."""
         scratch = folder / f"{self.planes.folder}.scratch"  # never the name of the folder itself
         scratch.mkdir()
-        source = self.planes.source
-        if source.staging_bytes:
-            progress.stage("unpacking", source.staging_bytes)
-            source = source.staged(scratch)
-            progress.advance(self.planes.source.staging_bytes)
+        source = unpacked(self.planes.source, scratch, progress)
         coding = self.coding
         if coding is None and not self.per_slice:
             coding = coding_of(self._measured(source, scratch / "ranges", runner, progress), self.scale)
