@@ -64,7 +64,7 @@ class Decoded(Source):
         return block
 
 
-def job_of(volume: Volume, target: Path, *, budget: int = 1 << 30, workers: int = 2, **options: Any) -> Any:
+def job_of(volume: Volume, target: Path, *, budget: int = 8 << 30, workers: int = 2, **options: Any) -> Any:
     return pipeline._prepare(volume, target, format_for_writing(target), budget, workers, "threads", options)
 
 

@@ -103,7 +103,7 @@ def test_the_bytes_of_a_converted_volume_come_from_its_voxels_alone(
 ) -> None:
     found = {}
     for name, volume in kinds.items():
-        for workers, budget in [(1, "1GiB"), (3, "1GiB"), (2, None)]:
+        for workers, budget in [(1, "8GiB"), (3, "8GiB"), (2, None)]:
             target = tmp_path / f"{name}-{workers}.nrrd"
             room = budget or smallest(volume, target, **options)
             chunkvol.write_volume(volume, target, workers=workers, budget=room, **options)
@@ -119,7 +119,7 @@ def test_the_bytes_of_a_pyramid_come_from_the_voxels_alone(
     monkeypatch.setattr("chunkvol.pyramid.level_factors.__defaults__", (120,))
     found = {}
     for name, volume in kinds.items():
-        for workers, budget in [(1, "1GiB"), (3, None)]:
+        for workers, budget in [(1, "8GiB"), (3, None)]:
             target = tmp_path / f"{name}-{workers}.ome.zarr"
             room = budget or smallest(volume, target, method=method)
             chunkvol.write_volume(volume, target, workers=workers, budget=room, method=method)

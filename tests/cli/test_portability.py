@@ -98,6 +98,6 @@ def test_bytes_do_not_depend_on_where_they_are_made(
     """Neither the folder, nor the day, nor the number of processors is in them."""
     monkeypatch.chdir(tmp_path)
     for words in JOB:
-        more = [] if words[0] == "phantom" else ["-j", "1", "--memory", "1GiB"]
+        more = [] if words[0] == "phantom" else ["-j", "1", "--memory", "8GiB"]
         command(*words, *more, "-q").succeeded()
     assert listing(tmp_path) == expected
