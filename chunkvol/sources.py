@@ -63,6 +63,16 @@ class Source(ABC):
         return False
 
     @property
+    def rim(self) -> tuple[int, int]:
+        """Planes and rows of a block that a read fetches or makes beyond it: the larger it is, the larger blocks are
+        best, since each repeats what its neighbours do."""
+        return (0, 0)
+
+    def fetched_bytes(self, block: Shape) -> int:
+        """Bytes that reading all voxels once fetches from disk, in blocks of this shape."""
+        return self.stored_bytes
+
+    @property
     def leftover(self) -> Shape:
         """Voxels at the far end of each axis that an operation had no use for."""
         return (0, 0, 0)

@@ -17,7 +17,7 @@ FLOORS = (
     ("cli",),
     ("summary",),
     ("pipeline",),
-    ("formats", "phantom"),
+    ("formats", "phantom", "markups", "transforms"),
     ("flatfile", "planefiles"),
     ("packing",),
     ("slabs", "ops", "output"),
@@ -26,7 +26,8 @@ FLOORS = (
     ("volume",),
     ("values", "rawfiles"),
     ("sources",),
-    ("geometry", "kernels", "metadata", "memory", "segments", "headerpass"),
+    ("kernels", "metadata", "memory", "segments", "headerpass"),
+    ("geometry",),
     ("regions", "progress", "errors", "system", "names", "_version"),
 )
 """Top floor first; a room may import from the floors below it, and from inside itself."""
