@@ -85,6 +85,12 @@ class Geometry:
         bits = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
         return self.index_to_world(bits * last)
 
+    @property
+    def corners_of_faces(self) -> npt.NDArray[np.float64]:
+        """World points of the eight corners of the outer faces, half a voxel beyond the centres, shape (8, 3)."""
+        bits = np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+        return self.index_to_world(bits * np.array(self.shape) - 0.5)
+
     def index_to_world(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """World points (..., 3) in LPS mm of (fractional) indices (..., 3) in array order."""
         affine = self.affine
@@ -114,6 +120,16 @@ class Geometry:
         k, j, i = (n // f for n, f in zip(self.shape, factors, strict=True))
         dk, dj, di = (s * f for s, f in zip(self.spacing, factors, strict=True))
         origin = tuple(self.index_to_world(shift)) if any(shift) else self.origin
+        return replace(self, shape=(k, j, i), origin=origin, spacing=(dk, dj, di))
+
+    def refined(self, factors: Sequence[int]) -> Geometry:
+        """The grid with `factors` voxels along (k, j, i) where one was; `coarsened` by them it is this one again."""
+        if any(f < 1 for f in factors):
+            raise InputError(f"factors are whole numbers of at least 1, found {tuple(factors)}")
+        k, j, i = (n * f for n, f in zip(self.shape, factors, strict=True))
+        dk, dj, di = (s / f for s, f in zip(self.spacing, factors, strict=True))
+        first = [-(f - 1) / (2 * f) for f in factors]
+        origin = tuple(self.index_to_world(first)) if any(first) else self.origin
         return replace(self, shape=(k, j, i), origin=origin, spacing=(dk, dj, di))
 
     def reordered(self, axes: Sequence[int], flips: Sequence[bool]) -> Geometry:

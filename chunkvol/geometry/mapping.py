@@ -20,7 +20,7 @@ _ALIGNED = 1e-4
 Affine = npt.NDArray[np.float64]
 """A 4 x 4 matrix on LPS points (x, y, z, 1), mm."""
 
-__all__ = ["Affine", "Mapping", "mapping_between"]
+__all__ = ["Affine", "Mapping", "mapping_between", "moved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Mapping:
 
     def indices(self, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Source indices (..., 3) of target indices (..., 3)."""
-        return np.asarray(target, dtype=float) @ np.array(self.matrix).T + np.array(self.offset)
+        out: npt.NDArray[np.float64] = np.asarray(target, dtype=float) @ np.array(self.matrix).T + np.array(self.offset)
+        return out
 
     def bounds(self, region: Region) -> tuple[Triple, Triple]:
         """The smallest and the largest source index of the voxel centres in a target region, along each axis."""
@@ -79,30 +80,30 @@ class Mapping:
         return (k, j, i), backwards
 
 
-def mapping_between(target: Geometry, source: Geometry, pull: Affine | None = None) -> Mapping:
-    """The mapping from the voxels of `target` to those of `source`.
+def mapping_between(target: Geometry, source: Geometry) -> Mapping:
+    """The mapping from the voxels of `target` to those of `source`, grids in the same world.
 
-    Parameters
-    ----------
-    target, source
-        Grids in the same world, of either handedness, oblique or sheared.
-    pull
-        Takes a world point of the target to the world point of the source that is shown there (as transforms of ITK
-        do); None where both are the same.
-
-    Raises
-    ------
-    GeometryError
-        `pull` is no affine transform, or is singular.
+    Entries that are half or whole numbers but for the noise of the inversion become it: else a voxel that is hit
+    exactly would be a mix of two.
     """
-    world = np.eye(4) if pull is None else _checked(pull)
-    whole = np.linalg.solve(source.affine, world @ target.affine)
-    # Noise of the inversion would turn a voxel that is hit exactly into a mix of two.
+    whole = np.linalg.solve(source.affine, target.affine)
     ends = np.maximum(np.array(target.shape) - 1, 1)
     matrix = _settled(whole[:3, :3], _NOISE / ends)
     offset = _settled(whole[:3, 3], _NOISE)
     rows = [tuple(map(float, row)) for row in matrix]
     return Mapping((rows[0], rows[1], rows[2]), tuple(map(float, offset)))  # type: ignore[arg-type]  # three of three
+
+
+def moved(geometry: Geometry, transform: Affine) -> Geometry:
+    """The grid whose voxels lie where `transform` takes those of `geometry`, in the same order.
+
+    Raises
+    ------
+    GeometryError
+        `transform` is no affine transform of world points (LPS mm), or is singular.
+    """
+    affine = _checked(transform) @ geometry.affine
+    return Geometry.from_steps(geometry.shape, affine[:3, 3].tolist(), affine[:3, :3].T)
 
 
 def _settled(values: npt.NDArray[Any], noise: npt.ArrayLike) -> npt.NDArray[np.float64]:
