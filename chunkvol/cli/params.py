@@ -13,7 +13,7 @@ from chunkvol.memory import parse_bytes
 
 _LENGTHS = {"": 1.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1e3}
 
-__all__ = ["BYTES", "FACTORS", "LENGTHS", "POINT", "SIZE", "SLICES", "WINDOW", "parse_length"]
+__all__ = ["BYTES", "FACTORS", "GRID_SIZE", "LENGTHS", "POINT", "SIZE", "SLICES", "WINDOW", "parse_length"]
 
 
 def parse_length(text: str) -> float:
@@ -57,6 +57,26 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"\s*\d+\s*", text) or int(text) < 1:
         raise ValueError(f"a size must be a whole number of at least 1, found {text!r}")
     return int(text)
+
+
+def _percent(text: str) -> float:
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*", text)
+    if not match or not float(match[1]) > 0:
+        raise ValueError(f"a share must be above 0 %, such as 50%, found {text!r}")
+    return float(match[1])
+
+
+class _GridSize(click.ParamType):  # type: ignore[type-arg]  # generic only in newer releases of click
+    """Voxels or percent of them, by the name of the keyword that takes them."""
+
+    name = "N|X,Y,Z|P%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        if "%" in value:
+            return {"percent": _Triple(self.name, _percent).convert(value, param, ctx)}
+        return {"size": SIZE.convert(value, param, ctx)}
 
 
 class _Bytes(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -121,6 +141,7 @@ FACTORS = _Triple("N|X,Y,Z", _factor)
 SIZE = _Triple("N|X,Y,Z", _count)
 LENGTHS = _Triple("LENGTH|X,Y,Z", parse_length)
 BYTES = _Bytes()
+GRID_SIZE = _GridSize()
 POINT = _Point()
 SLICES = _Slices()
 WINDOW = _Window()
