@@ -195,11 +195,11 @@ def _cut(source: Source, packing: str, terms: Terms) -> tuple[int, int, Cut]:
 
 def _phases(source: Source, packing: str, cut: Cut, workers: int, held: int) -> tuple[Phase, ...]:
     size = voxels(source.shape) * source.dtype.itemsize
-    staged = source.staging_bytes
     units = cut.count(source.shape)
     name = "deflate" if packing else "write"
     phases = [*unpack_phases(source)]
-    phases.append(Phase(name, units, min(workers, units), str(cut), held, staged or source.stored_bytes, size))
+    read = cut.fetched_bytes(source)
+    phases.append(Phase(name, units, min(workers, units), str(cut), held, read, size))
     if packing:
         holds = join_bytes(source.shape, source.dtype.itemsize, cut)
         phases.append(Phase("join", 1, 1, "a cell at a time", holds, size, size))

@@ -143,7 +143,7 @@ def prepare_planes(
     size = voxels(source.shape) * source.dtype.itemsize
     units = cut.count(source.shape)
     staged = source.staging_bytes
-    write = Phase("write", units, min(count, units), str(cut), held, staged or source.stored_bytes, size)
+    write = Phase("write", units, min(count, units), str(cut), held, cut.fetched_bytes(source), size)
     result = Result(real.shape[::-1], real.geometry.spacing[::-1], real.dtype.name, size, 1, source.leftover[::-1])
     plan = Plan(
         terms.action, (*unpack_phases(source), write), result, terms.baseline, terms.budget, staged, tuple(notes)

@@ -6,6 +6,7 @@ it may be run twice. Inside, it goes from block to block; the block is what is h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ UNIT_BYTES = 64 * MIB
 MOST_UNITS = 20_000
 """A graph of more tasks costs more than it brings."""
 
+WIDE_BYTES = 128 * MIB
+"""Largest block of sources that repeat planes and rows around it: 200 planes by 200 rows of 1600 columns, 16 bits."""
+
 _DEEP_PLANES = 16
 _UNITS_A_WORKER = 4
 _WRITE_BACK = MIB
@@ -35,7 +39,18 @@ Unit = tuple[slice, slice]
 Extent = tuple[int, int]
 """Planes and rows."""
 
-__all__ = ["Cut", "Extent", "Fill", "Unit", "cut_volume", "fill_unit", "read_blocks", "write_block"]
+__all__ = [
+    "WIDE_BYTES",
+    "Cut",
+    "Extent",
+    "Fill",
+    "Unit",
+    "cut_volume",
+    "fill_unit",
+    "read_blocks",
+    "wide_block",
+    "write_block",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +71,10 @@ class Cut:
     def count(self, shape: Shape) -> int:
         """How many units there are."""
         return ceil_div(shape[0], self.unit[0]) * ceil_div(shape[1], self.unit[1])
+
+    def fetched_bytes(self, source: Source) -> int:
+        """Bytes that reading all blocks of a source fetches, or of its copy where it has to be unpacked first."""
+        return source.fetched_bytes((*self.block, source.shape[2]))
 
     def __str__(self) -> str:
         return f"{self.block[0]} planes x {self.block[1]} rows"
@@ -192,7 +211,9 @@ def _unit(source: Source, block: Extent, share: int) -> Extent:
 def _block_steps(source: Source, share: int, workers: int, cell: Extent) -> list[Extent]:
     """Blocks from preferred to small: whole grains first, parts of a grain last."""
     steps: list[Extent] = []
-    if source.prefers_deep:
+    if all(source.rim):
+        steps += _wide_steps(source, workers, cell)
+    elif source.prefers_deep:
         out = voxels(source.shape) * source.dtype.itemsize
         steps += _deep_steps(source, min(DEEP_BYTES, out // (2 * workers)), cell)
     grain = _grain(source, cell)
@@ -220,6 +241,41 @@ def _grains(source: Source, grain: Extent, size: int) -> Extent:
     if grain[1] == rows or slab <= size:
         return min(planes, max(1, size // slab) * grain[0]), rows
     return grain[0], min(rows, max(1, size // (grain[0] * grain[1] * row)) * grain[1])
+
+
+def wide_block(rim: Extent, step: Extent, most: Extent, row: int, size: int) -> Extent:
+    """The block of at most `size` bytes that repeats least of its neighbours' work; at least one step.
+
+    Parameters
+    ----------
+    rim
+        Planes and rows that a block needs beyond its own.
+    step, most
+        Planes and rows of which a block has whole numbers, and how many there are.
+    row
+        Bytes of a row.
+    """
+    best, least = (min(step[0], most[0]), min(step[1], most[1])), math.inf
+    for deep in range(step[0], most[0] + step[0], step[0]):
+        planes = min(deep, most[0])
+        rows = min(most[1], size // (planes * row) // step[1] * step[1])
+        if rows < 1:
+            break
+        repeated = (1 + rim[0] / planes) * (1 + rim[1] / rows)
+        if repeated < least:
+            best, least = (planes, rows), repeated
+    return best
+
+
+def _wide_steps(source: Source, workers: int, cell: Extent) -> Iterator[Extent]:
+    """Blocks of about as many planes as rows, so that little is repeated on any side."""
+    planes, rows, columns = source.shape
+    row = columns * source.dtype.itemsize
+    step = _grain(source, cell)
+    size = min(WIDE_BYTES, planes * rows * row // workers)
+    while size >= BLOCK_BYTES:
+        yield wide_block(source.rim, step, (planes, rows), row, size)
+        size //= 2
 
 
 def _deep_steps(source: Source, size: int, cell: Extent) -> Iterator[Extent]:

@@ -69,8 +69,9 @@ class Source(ABC):
         return (0, 0)
 
     def fetched_bytes(self, block: Shape) -> int:
-        """Bytes that reading all voxels once fetches from disk, in blocks of this shape."""
-        return self.stored_bytes
+        """Bytes that reading all voxels once fetches from disk, in blocks of this shape; from the copy where one has
+        to be made first."""
+        return self.staging_bytes or self.stored_bytes
 
     @property
     def leftover(self) -> Shape:
@@ -164,6 +165,13 @@ class PointwiseSource(DerivedSource):
     @property
     def prefers_deep(self) -> bool:
         return self.source.prefers_deep
+
+    @property
+    def rim(self) -> tuple[int, int]:
+        return self.source.rim
+
+    def fetched_bytes(self, block: Shape) -> int:
+        return self.source.fetched_bytes(block)
 
     @property
     def leftover(self) -> Shape:

@@ -181,10 +181,21 @@ class ReducedSource(DerivedSource):
         return self.method == "gaussian"
 
     @property
+    def rim(self) -> tuple[int, int]:
+        planes, rows = (ceil_div(n, f) for n, f in zip(self.source.rim, self.factors, strict=False))
+        return planes, rows
+
+    @property
     def stored_bytes(self) -> int:
         if self._skips_planes:
             return self.source.stored_bytes // self.factors[0]
         return self.source.stored_bytes
+
+    def fetched_bytes(self, block: Shape) -> int:
+        if not any(self.source.rim):
+            return super().fetched_bytes(block)
+        k, j, i = (min(n, s * f) for n, s, f in zip(self.source.shape, block, self.factors, strict=True))
+        return self.source.fetched_bytes((k, j, i))
 
     @property
     def leftover(self) -> Shape:

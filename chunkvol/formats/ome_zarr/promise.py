@@ -10,20 +10,21 @@ from chunkvol.errors import BudgetError
 from chunkvol.formats.ome_zarr.ngff import viewer_warning
 from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.memory import Phase, Plan, Result, Terms
+from chunkvol.packing.unpack import unpack_phases
 from chunkvol.pyramid import steps_between
-from chunkvol.regions import Shape, voxels
+from chunkvol.regions import Shape, ceil_div, voxels
+from chunkvol.slabs import WIDE_BYTES, wide_block
 
 _BAND_BYTES = 8 << 20
 """Preferred size of a band: large reads, and still near the processor's caches."""
-
-_STREAM_BYTES = 4 << 20
-"""Held while a packed input is unpacked to scratch."""
 
 _ZSTD_BYTES = 4 << 20
 """Tables and window of plain zstd at its level, a worker."""
 
 Workers = tuple[int, int]
 """Units at work in each of the two stages."""
+Step = tuple[int, int, bool]
+"""Slabs that are made as one, rows of a band, whether planes are spooled."""
 
 __all__ = ["Workers", "fitted", "plan_for"]
 
@@ -38,8 +39,8 @@ def fitted(target: StoreTarget, terms: Terms) -> tuple[StoreTarget, Workers]:
     """
     room = terms.room
     try:
-        first, (band, spool) = memory.fit(
-            _slab_steps(target), lambda step: _slab_cost(target, *step), workers=terms.workers, room=room
+        first, (layers, band, spool) = memory.fit(
+            _slab_steps(target, terms.workers), lambda step: _slab_cost(target, *step), workers=terms.workers, room=room
         )
         # Not more than before: glibc keeps what an ended thread held for the next one, so that threads would add up
         # (measured: 20 MiB over the plan).
@@ -48,17 +49,28 @@ def fitted(target: StoreTarget, terms: Terms) -> tuple[StoreTarget, Workers]:
         )
     except BudgetError as error:
         raise memory.too_small(terms.budget, error) from None
-    return replace(target, bands=(band, coarse), spool=spool), (first, second)
+    return replace(target, bands=(band, coarse), spool=spool, layers=layers), (first, second)
 
 
-def _slab_steps(target: StoreTarget) -> list[tuple[int, bool]]:
-    """Bands from large to small, and whether planes are spooled; spooling comes last."""
-    layout = target.layout(0)
+def _slab_steps(target: StoreTarget, workers: int) -> list[Step]:
+    """From large to small: slabs that are made as one, rows of a band, whether planes are spooled, which comes last."""
+    layout, source = target.layout(0), target.source
     unit = max(layout.chunk[1], target.image.levels[-1].factors[1])
-    row = target.depth * target.source.shape[2] * target.source.dtype.itemsize
-    bands = _bands(unit, row, layout.shard[1])
-    spooled = [(band, True) for band in bands] if target.source.whole_planes else []
-    return [(band, False) for band in bands] + spooled
+    row = source.shape[2] * source.dtype.itemsize
+    bands = _bands(unit, target.depth * row, layout.shard[1])
+    spooled = [(1, band, True) for band in bands] if source.whole_planes else []
+    wide = list(_wide_steps(target, unit, row, workers)) if all(source.rim) else []
+    return [*wide, *((1, band, False) for band in bands), *spooled]
+
+
+def _wide_steps(target: StoreTarget, unit: int, row: int, workers: int) -> Iterator[Step]:
+    """Several slabs at once in high bands, for sources that repeat what lies around a block."""
+    planes, rows, _ = target.source.shape
+    size = min(WIDE_BYTES, planes * rows * row // workers)
+    while size > _BAND_BYTES:
+        deep, high = wide_block(target.source.rim, (target.depth, unit), (planes, min(rows, target.rows)), row, size)
+        yield ceil_div(deep, target.depth), high, False
+        size //= 2
 
 
 def _level_steps(target: StoreTarget) -> list[int]:
@@ -76,10 +88,10 @@ def _bands(unit: int, row_bytes: int, most: int) -> list[int]:
     return sorted({min(step, max(unit, most)) for step in steps}, reverse=True)
 
 
-def _slab_cost(target: StoreTarget, band: int, spool: bool) -> int:
+def _slab_cost(target: StoreTarget, layers: int, band: int, spool: bool) -> int:
     source = target.source
     planes, rows, columns = source.shape
-    depth = min(target.depth, planes)
+    depth = min(replace(target, layers=layers).depth, planes)
     item = source.dtype.itemsize
     block = (depth, min(band, rows), columns)
     work = _chunk_cost(target, 0) + _cascade_cost(target, block)
@@ -148,13 +160,12 @@ def _notes(target: StoreTarget) -> Iterator[str]:
 
 def _phases(target: StoreTarget, workers: Workers, sizes: Sequence[int]) -> list[Phase]:
     source, (band, coarse) = target.source, target.bands
-    phases = []
-    if source.staging_bytes:
-        phases.append(Phase("unpack", 1, 1, "a stream", _STREAM_BYTES, source.stored_bytes, source.staging_bytes))
+    phases = [*unpack_phases(source)]
     through = sizes[0] if target.spool else 0
     text = f"{target.depth} planes x {band} rows" + (", spooled" if target.spool else "")
-    cost = _slab_cost(target, band, target.spool)
-    read, wrote = source.stored_bytes + through, sum(sizes) + through
+    cost = _slab_cost(target, target.layers, band, target.spool)
+    fetched = source.fetched_bytes((target.depth, band, source.shape[2]))
+    read, wrote = fetched + through, sum(sizes) + through
     phases.append(Phase("slabs", len(list(target.units(0))), workers[0], text, cost, read, wrote))
     coarser = sum(sizes[1:])
     if coarser:

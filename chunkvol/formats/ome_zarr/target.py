@@ -36,6 +36,8 @@ class StoreTarget:
     """Rows held at once in each of the two stages."""
     spool: bool = False
     """True when slabs of decoded planes go through scratch."""
+    layers: int = 1
+    """Slabs that are made as one: more where each repeats planes of its neighbours."""
     folder: Path = Path()
     """The staging folder, known when the run starts."""
 
@@ -49,7 +51,7 @@ class StoreTarget:
         """Planes of a slab of level 0: whole chunks, and whole blocks of the coarsest level."""
         planes = self.source.shape[0]
         chunk = self.layout(0).chunk[0]
-        return planes if planes <= chunk else max(chunk, self.image.levels[-1].factors[0])
+        return planes if planes <= chunk else min(planes, self.layers * max(chunk, self.image.levels[-1].factors[0]))
 
     @property
     def rows(self) -> int:
