@@ -1,6 +1,17 @@
 """Kernels that find values between voxels: along each axis by itself, or anywhere."""
 
-from chunkvol.kernels.resampling.sampling import METHODS, sample, sample_reach
-from chunkvol.kernels.resampling.taps import Taps, filter_axis, smoothing_taps, taps_for
+from chunkvol.kernels.resampling.filters import filter_axis, filter_scratch
+from chunkvol.kernels.resampling.sampling import METHODS, sample, sample_reach, sample_scratch
+from chunkvol.kernels.resampling.taps import Taps, smoothing_taps, taps_for
 
-__all__ = ["METHODS", "Taps", "filter_axis", "sample", "sample_reach", "smoothing_taps", "taps_for"]
+__all__ = [
+    "METHODS",
+    "Taps",
+    "filter_axis",
+    "filter_scratch",
+    "sample",
+    "sample_reach",
+    "sample_scratch",
+    "smoothing_taps",
+    "taps_for",
+]
