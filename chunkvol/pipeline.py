@@ -13,9 +13,10 @@ from chunkvol.errors import InputError
 from chunkvol.execute import Job
 from chunkvol.formats import READ_OPTIONS, Format, format_for_reading, format_for_writing
 from chunkvol.geometry import Geometry
-from chunkvol.memory import Plan, Terms
+from chunkvol.memory import Plan, Terms, format_bytes
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
+from chunkvol.packing.unpack import UNPACK
 from chunkvol.progress import Progress, Silent
 from chunkvol.regions import voxels
 from chunkvol.volume import Volume
@@ -272,10 +273,17 @@ def _typed(name: str) -> str:
 
 def _with_notes(plan: Plan, volume: Volume) -> Plan:
     """The plan with what is to be said of any output, whatever its format."""
-    if not volume.metadata.assumed:
-        return plan
-    note = "the geometry is assumed, not stated by the input; the output says so too"
-    return replace(plan, notes=(note, *plan.notes))
+    notes = list(plan.notes)
+    if volume.metadata.assumed:
+        notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
+    if any(volume.source.rim):
+        shown = volume.source.region_bytes
+        fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
+        notes.append(
+            f"reads {format_bytes(fetched)}, {fetched / shown:.2f} times the {format_bytes(shown)} of the input that "
+            "the output shows: blocks that lie askew share chunks with their neighbours"
+        )
+    return replace(plan, notes=tuple(notes))
 
 
 def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress, overwrite: bool) -> Written:

@@ -74,6 +74,11 @@ class Source(ABC):
         return self.staging_bytes or self.stored_bytes
 
     @property
+    def region_bytes(self) -> int:
+        """Bytes of the voxels that are needed at all, each counted once."""
+        return voxels(self.shape) * self.dtype.itemsize
+
+    @property
     def leftover(self) -> Shape:
         """Voxels at the far end of each axis that an operation had no use for."""
         return (0, 0, 0)
@@ -172,6 +177,10 @@ class PointwiseSource(DerivedSource):
 
     def fetched_bytes(self, block: Shape) -> int:
         return self.source.fetched_bytes(block)
+
+    @property
+    def region_bytes(self) -> int:
+        return self.source.region_bytes
 
     @property
     def leftover(self) -> Shape:

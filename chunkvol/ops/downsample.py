@@ -198,6 +198,10 @@ class ReducedSource(DerivedSource):
         return self.source.fetched_bytes((k, j, i))
 
     @property
+    def region_bytes(self) -> int:
+        return self.source.region_bytes
+
+    @property
     def leftover(self) -> Shape:
         k, j, i = (n % f for n, f in zip(self.source.shape, self.factors, strict=True))
         return k, j, i

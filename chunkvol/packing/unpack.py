@@ -12,7 +12,10 @@ from chunkvol.sources import Source
 SCRATCH = ".scratch"
 """Folder for it within a job's own; no output has such a name."""
 
-__all__ = ["SCRATCH", "unpack_phases", "unpacked"]
+UNPACK = "unpack"
+"""What plans call it."""
+
+__all__ = ["SCRATCH", "UNPACK", "unpack_phases", "unpacked"]
 
 
 def unpacked(source: Source, folder: Path, progress: Progress) -> Source:
@@ -30,4 +33,4 @@ def unpack_phases(source: Source) -> tuple[Phase, ...]:
     """What a plan says of it: nothing where there is nothing to unpack."""
     if not source.staging_bytes:
         return ()
-    return (Phase("unpack", 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, source.staging_bytes),)
+    return (Phase(UNPACK, 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, source.staging_bytes),)
