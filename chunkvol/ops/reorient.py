@@ -15,7 +15,7 @@ from chunkvol.regions import Region, Shape, voxels
 from chunkvol.sources import Block, DerivedSource, RawSource, Source, deliver
 from chunkvol.volume import Volume
 
-__all__ = ["ReorderedSource", "canonical", "reordered"]
+__all__ = ["ReorderedSource", "canonical", "raw_copy", "reordered"]
 
 
 def canonical(volume: Volume) -> Volume:
@@ -91,7 +91,7 @@ class ReorderedSource(DerivedSource):
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)
         if source.whole_planes and self.axes[0] != 0:
-            source = _raw_copy(source, folder)
+            source = raw_copy(source, folder)
         return replace(self, source=source)
 
     def scratch(self, shape: Shape) -> int:
@@ -115,8 +115,8 @@ class ReorderedSource(DerivedSource):
         return deliver(block[backwards], out)
 
 
-def _raw_copy(source: Source, folder: Path) -> Source:
-    """All planes decoded once, in a raw file."""
+def raw_copy(source: Source, folder: Path) -> Source:
+    """All planes decoded once, in a raw file in `folder`."""
     path = folder / "decoded.raw"
     _, rows, columns = source.shape
     with open(path, "wb") as file:
