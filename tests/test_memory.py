@@ -68,7 +68,11 @@ JOBS = {
 }
 
 
-WRITERS = [row for row in FORMATS.values() if row.prepare is not None and row.key != "seg-nrrd"]
+WRITERS = [
+    row
+    for row in FORMATS.values()
+    if row.prepare is not None and row.key != "seg-nrrd" and row.traits.limit != "one plane"
+]
 UNSIGNED = ("png-slices", "imagej")
 """Formats that hold no negative values."""
 

@@ -12,14 +12,14 @@ from chunkvol.execute import Job
 from chunkvol.formats.dicom import is_dicom, open_dicom
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.segmentation import is_segmentation, open_segmentation
-from chunkvol.formats.dicom.writer import prepare_series
+from chunkvol.formats.dicom.writer import prepare_image, prepare_series
 from chunkvol.formats.metaimage import is_metaimage, open_metaimage, prepare_metaimage
 from chunkvol.formats.nifti import is_nifti, open_nifti, prepare_nifti
 from chunkvol.formats.npy import is_npy, open_npy, prepare_npy
 from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
 from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
 from chunkvol.formats.place import Place
-from chunkvol.formats.png import prepare_png_slices
+from chunkvol.formats.png import prepare_png, prepare_png_slices
 from chunkvol.formats.scanner.opening import is_scanner_file, open_scanner_file
 from chunkvol.formats.seg_nrrd import is_seg_nrrd, open_seg_nrrd, prepare_seg_nrrd
 from chunkvol.formats.stack import is_image_file, is_stack, open_stack
@@ -183,6 +183,16 @@ FORMATS = {
             ReadOptions.names(),
         ),
         Format(
+            "DICOM image",
+            "dicom-image",
+            (".dcm",),
+            Traits("full", True, "16 characters", "one plane", "kept as RescaleSlope", "all viewers"),
+            read=_read_dicom,
+            prepare=prepare_image,
+            options=frozenset({"template"}),
+            read_options=ReadOptions.names(),
+        ),
+        Format(
             "scanner file",
             "scanner",
             (),
@@ -231,6 +241,15 @@ FORMATS = {
             frozenset({"encoding"}),
             _STACK | {"trust_paths"},
             marker="geometry.json",
+        ),
+        Format(
+            "PNG image",
+            "png",
+            (".png",),
+            Traits("sidecar", True, "float64", "one plane", "real values of 8 or 16 bits", "any image viewer"),
+            read=open_stack,
+            prepare=prepare_png,
+            read_options=_STACK,
         ),
         Format(
             "PNG slices",

@@ -1,10 +1,10 @@
-"""Writing a folder of PNG slices (ISO/IEC 15948), plane by plane: grey, 8 or 16 bits, lossless."""
+"""Writing PNG (ISO/IEC 15948), a folder of slices or one image: grey, 8 or 16 bits, lossless."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from chunkvol.errors import InputError
 from chunkvol.flatfile import values_note
 from chunkvol.formats.sidecar import FOLDER_SIDECAR, sidecar_json
+from chunkvol.formats.single import SingleJob, check_one_plane, folder_for
 from chunkvol.formats.tiff.slices import slice_name
 from chunkvol.formats.traits import Traits, losses
 from chunkvol.memory import Terms
@@ -32,7 +33,7 @@ _BAND_BYTES = 1 << 20
 _STATE = 1 << 19
 _TRAITS = Traits("sidecar", True, "float64", "none", "real values of 8 or 16 bits", "any image viewer")
 
-__all__ = ["PngSlices", "png_bytes", "prepare_png_slices"]
+__all__ = ["PngSlices", "png_bytes", "prepare_png", "prepare_png_slices"]
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,52 @@ def prepare_png_slices(volume: Volume, target: Path, terms: Terms) -> PlanesJob:
     BudgetError
         Not even one plane fits; the message names the smallest budget that would do.
     """
+    real = _greys(volume)
+    return _folder_of(
+        volume, real, target, terms, extras=[(FOLDER_SIDECAR, sidecar_json(real.geometry, real.metadata))]
+    )
+
+
+def prepare_png(volume: Volume, target: Path, terms: Terms) -> SingleJob:
+    """Plan one PNG image of real values, with its sidecar `NAME.png.json`.
+
+    Parameters
+    ----------
+    volume
+        What is written: one plane, real values of type uint8 or uint16.
+    target
+        The file.
+    terms
+        How the job is to be run.
+
+    Raises
+    ------
+    InputError
+        There are several planes, or the real values have another type.
+    BudgetError
+        The plane does not fit; the message names the smallest budget that would do.
+    """
+    check_one_plane(volume, target, "PNG image", "--format png-slices makes a folder of images")
+    real = _greys(volume)
+    folder = _folder_of(volume, real, folder_for(target), terms)
+    sidecar = sidecar_json(real.geometry, real.metadata)
+    return SingleJob(folder, target.name, ((f"{target.name}.json", sidecar),))
+
+
+def _greys(volume: Volume) -> Volume:
+    """The real values, of a type that PNG has."""
     real = volume.values
     if real.dtype.name not in ("uint8", "uint16"):
         raise InputError(
             f"PNG is written with uint8 or uint16, not {real.dtype.name}: --dtype uint8 --window auto makes greys, "
             "and --window LO,HI says which real values become black and white"
         )
+    return real
+
+
+def _folder_of(
+    volume: Volume, real: Volume, target: Path, terms: Terms, extras: Sequence[tuple[str, bytes]] = ()
+) -> PlanesJob:
     plane = real.shape[1] * real.shape[2] * real.dtype.itemsize
     return prepare_planes(
         real,
@@ -133,7 +174,7 @@ def prepare_png_slices(volume: Volume, target: Path, terms: Terms) -> PlanesJob:
         encoder_bytes=2 * (plane + plane // 500) + 4 * _band_bytes(real) + _STATE,
         terms=terms,
         notes=[*values_note(volume, real, "PNG"), *losses(_TRAITS, real.geometry, "PNG")],
-        extras=[(FOLDER_SIDECAR, sidecar_json(real.geometry, real.metadata))],
+        extras=extras,
     )
 
 

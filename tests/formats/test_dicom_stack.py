@@ -443,7 +443,7 @@ def test_one_plane_is_as_thick_as_its_file_says(
     stack = made(headers([0], **facts), few=True, **options)
     assert stack.geometry.is_close(oblique((1, ROWS, COLUMNS), (expected, 0.75, 0.5)))
     assert stack.problems == (
-        "1 plane (--few): the spacing between planes cannot be checked",
+        "1 plane: the spacing between planes cannot be checked",
         f"one plane: its spacing of {expected:g} mm along the normal is from {source}",
     )
     assert stack.assumed == (source == "--spacing")

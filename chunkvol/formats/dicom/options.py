@@ -32,7 +32,7 @@ class ReadOptions:
     tilt: Tilt = ""
     """A tilted gantry: "keep" its sheared grid, or "resample" to an upright one."""
     few: bool = False
-    """Accept one or two planes."""
+    """Accept one or two planes; a file of one image that is named itself is accepted anyway."""
     spacing: tuple[float, float, float] | None = None
     """Spacing (k, j, i) in mm for images that do not state theirs."""
     float32: bool = False

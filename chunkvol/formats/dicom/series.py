@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,13 @@ def chosen_series(
 ) -> tuple[Group, Series]:
     """The group that `options.series` names, or the only one, and its series, checked; see `open_dicom`.
 
-    `folder` is for messages; `problems` are told with those of the series.
+    `folder` is what was named, for messages; where it is a file of one image, that is taken alone, as with
+    `options.few`. `problems` are told with those of the series.
     """
     options = options or ReadOptions()
+    images = [image for group in groups for image in group.images]
+    if len(images) == 1 and Path(images[0].path).absolute() == Path(folder).absolute():
+        options = replace(options, few=True)  # who names a file of one image has no doubt about its planes
     wanted, run = _wanted(options.series)
     group, left_out = choose(groups, wanted, folder)
     _check_run(group, options, run)

@@ -193,7 +193,7 @@ def _enough(images: Sequence[Header], options: ReadOptions) -> Notes:
             f"the series has {planes}; a volume needs at least {_LEAST_PLANES}, else its spacing cannot be checked "
             f"(first {file_name(images[0])}); name the folder of all its slices, or --few takes it as it is"
         )
-    return Notes((f"{planes} (--few): the spacing between planes cannot be checked",), record={"few": True})
+    return Notes((f"{planes}: the spacing between planes cannot be checked",), record={"few": True})
 
 
 def _one_plane(places: Places, options: ReadOptions) -> Line:
