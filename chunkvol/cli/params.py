@@ -13,7 +13,20 @@ from chunkvol.memory import parse_bytes
 
 _LENGTHS = {"": 1.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1e3}
 
-__all__ = ["BYTES", "FACTORS", "GRID_SIZE", "LENGTHS", "POINT", "SIZE", "SLICES", "WINDOW", "parse_length"]
+__all__ = [
+    "BOUNDS",
+    "BYTES",
+    "FACTORS",
+    "GRID_SIZE",
+    "LENGTHS",
+    "MARGIN",
+    "POINT",
+    "SIZE",
+    "SLICES",
+    "VOXELS",
+    "WINDOW",
+    "parse_length",
+]
 
 
 def parse_length(text: str) -> float:
@@ -128,6 +141,63 @@ class _Slices(click.ParamType):  # type: ignore[type-arg]  # as above
         return slice(*(int(part) if part else None for part in value.split(":")))
 
 
+class _Bounds(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Ends of the box along x, y, z, as its smallest and its largest point; an end that is left out is infinite."""
+
+    name = "LO:HI,LO:HI,LO:HI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.split(":") for part in value.split(",")]
+        if len(parts) != 3 or any(len(part) != 2 for part in parts):
+            self.fail(f"{value!r} are no bounds; write LO:HI for x, y and z, such as -10:20,0:35.5,:5mm", param, ctx)
+        try:
+            ends = [(_end(low, -math.inf), _end(high, math.inf)) for low, high in parts]
+        except ValueError as error:
+            self.fail(f"{value!r} are no bounds in mm (LPS): {error}", param, ctx)
+        for name, (low, high) in zip("xyz", ends, strict=True):
+            if low > high:
+                self.fail(
+                    f"{value!r}: along {name} the bounds go from {low:g} to {high:g}; turn them round", param, ctx
+                )
+        return tuple(low for low, _ in ends), tuple(high for _, high in ends)
+
+
+def _end(text: str, missing: float) -> float:
+    return _signed_length(text) if text.strip() else missing
+
+
+class _Voxels(click.ParamType):  # type: ignore[type-arg]  # as above
+    """Ranges of voxels along x, y, z; given on as slices in array order (k, j, i)."""
+
+    name = "A:B,A:B,A:B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [re.fullmatch(r"\s*([-+]?\d+)?\s*:\s*([-+]?\d+)?\s*", part) for part in value.split(",")]
+        if len(parts) != 3 or not all(parts):
+            self.fail(f"{value!r} are no voxels; write A:B for x, y and z, such as 10:200,:-5,: (: is all)", param, ctx)
+        ends = [(match[1], match[2]) for match in parts if match]
+        return tuple(slice(*(None if end is None else int(end) for end in pair)) for pair in reversed(ends))
+
+
+class _Margin(click.ParamType):  # type: ignore[type-arg]  # as above
+    name = "LENGTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            length = _signed_length(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if length < 0:
+            self.fail(f"a margin must be at least 0, found {value!r}", param, ctx)
+        return length
+
+
 def _signed_length(text: str) -> float:
     text = text.strip()
     zero = re.fullmatch(r"[-+]?(0+\.?0*|\.0+)\s*([a-zµ]*)", text)
@@ -137,11 +207,14 @@ def _signed_length(text: str) -> float:
     return sign * parse_length(text.lstrip("+-"))
 
 
+BOUNDS = _Bounds()
 FACTORS = _Triple("N|X,Y,Z", _factor)
 SIZE = _Triple("N|X,Y,Z", _count)
 LENGTHS = _Triple("LENGTH|X,Y,Z", parse_length)
 BYTES = _Bytes()
 GRID_SIZE = _GridSize()
+MARGIN = _Margin()
 POINT = _Point()
 SLICES = _Slices()
+VOXELS = _Voxels()
 WINDOW = _Window()
