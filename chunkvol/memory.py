@@ -142,6 +142,8 @@ class Plan:
     """Disk beside the output that is used and given back: staged, spooled and pyramid data."""
     notes: tuple[str, ...] = ()
     """What a user should know, one sentence each."""
+    region_bytes: int = 0
+    """Bytes of the input's voxels that the output needs at all, each counted once."""
 
     @property
     def peak_bytes(self) -> int:
@@ -172,6 +174,7 @@ class Plan:
             "result": {name: getattr(self.result, name) for name in Result.__slots__},
             "bytes_read": self.bytes_read,
             "bytes_written": self.bytes_written,
+            "region_bytes": self.region_bytes,
             "scratch": self.scratch,
             "disk_bytes": self.disk_bytes,
             "peak_bytes": self.peak_bytes,

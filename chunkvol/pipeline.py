@@ -276,14 +276,14 @@ def _with_notes(plan: Plan, volume: Volume) -> Plan:
     notes = list(plan.notes)
     if volume.metadata.assumed:
         notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
+    shown = volume.source.region_bytes
     if any(volume.source.rim):
-        shown = volume.source.region_bytes
         fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
         notes.append(
             f"reads {format_bytes(fetched)}, {fetched / shown:.2f} times the {format_bytes(shown)} of the input that "
             "the output shows: blocks that lie askew share chunks with their neighbours"
         )
-    return replace(plan, notes=tuple(notes))
+    return replace(plan, notes=tuple(notes), region_bytes=shown)
 
 
 def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progress, overwrite: bool) -> Written:
