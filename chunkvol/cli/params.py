@@ -26,6 +26,7 @@ __all__ = [
     "VOXELS",
     "WINDOW",
     "parse_length",
+    "parse_signed_length",
 ]
 
 
@@ -109,7 +110,7 @@ class _Point(click.ParamType):  # type: ignore[type-arg]  # as above
         if not isinstance(value, str):
             return value
         try:
-            x, y, z = (_signed_length(part) for part in value.split(","))
+            x, y, z = (parse_signed_length(part) for part in value.split(","))
         except ValueError as error:
             self.fail(f"{value!r} is no point; write it as 1.5,-20,300 in mm (LPS): {error}", param, ctx)
         return x, y, z
@@ -165,7 +166,7 @@ class _Bounds(click.ParamType):  # type: ignore[type-arg]  # as above
 
 
 def _end(text: str, missing: float) -> float:
-    return _signed_length(text) if text.strip() else missing
+    return parse_signed_length(text) if text.strip() else missing
 
 
 class _Voxels(click.ParamType):  # type: ignore[type-arg]  # as above
@@ -190,7 +191,7 @@ class _Margin(click.ParamType):  # type: ignore[type-arg]  # as above
         if not isinstance(value, str):
             return value
         try:
-            length = _signed_length(value)
+            length = parse_signed_length(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if length < 0:
@@ -198,7 +199,8 @@ class _Margin(click.ParamType):  # type: ignore[type-arg]  # as above
         return length
 
 
-def _signed_length(text: str) -> float:
+def parse_signed_length(text: str) -> float:
+    """Millimetres of "-12.3um", "0" or "5 mm": of a place, which may lie on either side of 0."""
     text = text.strip()
     zero = re.fullmatch(r"[-+]?(0+\.?0*|\.0+)\s*([a-zµ]*)", text)
     if zero and zero[2] in _LENGTHS:
