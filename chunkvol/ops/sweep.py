@@ -109,7 +109,9 @@ class _Sizes:
     wide: tuple[int, int]
     """Most rows and columns of the source that a band needs."""
     run: int
-    """Source planes to read at a time."""
+    """Most source planes to read at a time; runs begin at its multiples."""
+    needed: int
+    """Most source planes that are needed at all."""
     step: int
     """Source planes to take in at a time, of those that were read."""
     held: Shape
@@ -129,12 +131,12 @@ def _sizes(source: Source, reach: Reaches, order: Order, shape: Shape) -> _Sizes
     band = _band(source, along_j.span, row)
     rows = min(shape[1], along_j.longest_band(band))
     wide = (along_j.widest(rows), columns)
-    run = min(source.shape[0], max(run_of(source), _RUN_BYTES // (wide[0] * columns * item)))
+    run, needed = max(run_of(source), _RUN_BYTES // (wide[0] * columns * item)), along_k.widest(shape[0])
     width = _REAL * max(columns, shape[2])
     strip = min(rows, _tile_rows(along_j, width, late=order.before[:1] == (2,))) if early else TILE // width
     strip = max(1, min(strip, wide[0]))
     step = min(run, max(1, TILE // (width * (along_j.widest(strip) if early else strip)))) if order.before else run
-    planes = min(source.shape[0], along_k.span - 1 + step + along_k.span // 4)
+    planes = min(needed, along_k.span - 1 + step + along_k.span // 4)
     tall = min(rows, _tile_rows(along_j, width, late=not early))
     deep = min(shape[0], max(1, TILE // (width * along_j.widest(tall)))) if tall == rows else 1
     return _Sizes(
@@ -142,6 +144,7 @@ def _sizes(source: Source, reach: Reaches, order: Order, shape: Shape) -> _Sizes
         rows=rows,
         wide=wide,
         run=run,
+        needed=needed,
         step=step,
         held=(planes, rows if early else wide[0], held_columns),
         tile=(deep, tall),
@@ -166,22 +169,34 @@ def _tile_rows(reach: Reach, width: int, *, late: bool) -> int:
 
 
 def sweep_bands(source: Source, reach: Reaches, order: Order, shape: Shape) -> int:
-    """Most rows of results that are made of one pass over the planes of a block of this shape."""
-    return _sizes(source, reach, order, shape).rows
+    """Rows of results that are made of one pass over the planes of a block of this shape."""
+    rows = _sizes(source, reach, order, shape).rows
+    return rows if rows < _count(reach[1]) else shape[1]
 
 
 def sweep_scratch(source: Source, taps: Tables, reach: Reaches, order: Order, shape: Shape) -> int:
     """Most bytes that sweeps hold while they make a block of this shape, besides the block."""
     size, item = _sizes(source, reach, order, shape), source.dtype.itemsize
     held = voxels(size.held) * _held_item(reach, order, item)
-    read: Shape = (size.run, *size.wide)
+    read: Shape = (min(size.run, size.needed), *size.wide)
     raw = voxels(read) * item if order.before else 0
     width = max(size.wide[1], shape[2])
-    coming = _REAL * size.step * width * (reach[1].widest(size.strip) + size.strip) if order.before else 0
+    real = item if all(one.picks is not None for one in reach) else _REAL
+    coming = size.step * width * (reach[1].widest(size.strip) + size.strip) if order.before else 0
     planes, rows = size.tile
-    making = _REAL * planes * (width * (reach[1].widest(rows) + rows) + 3 * rows * shape[2])
-    filters = max(filter_scratch(table) for table in taps)
-    return held + raw + max(source.scratch(read), coming + filters, making + filters) + SLACK
+    making = planes * (width * (reach[1].widest(rows) + rows) + 3 * rows * shape[2])
+    results = (planes, max(rows, size.strip), shape[2])
+    filters = max(_filter_scratch(*one) for one in zip(taps, reach, results, strict=True))
+    return held + raw + max(source.scratch(read), real * max(coming, making) + filters) + SLACK
+
+
+def _filter_scratch(taps: Taps, reach: Reach, results: int) -> int:
+    """Bytes that a filter of so many results holds; those in the middle need no less than those at the ends."""
+    if reach.picks is not None:
+        return 0
+    some = min(results, _count(reach))
+    first = reach.made.start + (_count(reach) - some) // 2
+    return filter_scratch(taps.part(slice(first, first + some)))
 
 
 # -------------------------------------------------------------------------------------------------------- sweep
@@ -238,14 +253,15 @@ class Sweep:
 
     def _incoming(self, results: Region) -> Iterator[tuple[slice, Block | None]]:
         """The source planes that results need, in order; None where they can be read to where they are held."""
-        band, memory = self._band(results), np.empty(0, self._source.dtype)
+        band, most = self._band(results), self._reach[0].needed(results[0])
+        deepest = min(self._sizes.run, most.stop - most.start) if self._order.before else 0
+        memory = np.empty(voxels(region_shape((slice(0, deepest), *band))), self._source.dtype)
         for part in self._reach[0].stretches(results[0], self._source.grain[0]):
             for planes in runs(part, self._sizes.run):
                 if not self._order.before:
                     yield planes, None
                     continue
                 shape = region_shape((planes, *band))
-                memory = memory if memory.size >= voxels(shape) else np.empty(voxels(shape), memory.dtype)
                 block = self._source.read((planes, *band), memory[: voxels(shape)].reshape(shape))
                 for few in spans(planes.stop, self._sizes.step, planes.start):
                     yield few, block[few.start - planes.start : few.stop - planes.start]
