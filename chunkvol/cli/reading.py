@@ -40,7 +40,13 @@ _SERIES: dict[str, Callable[[Any], Any]] = {
     "keep_phi": click.option("--keep-phi", is_flag=True, help="Keep the patient's name, id, birth date and sex."),
 }
 _PLACE: dict[str, Callable[[Any], Any]] = {
-    "spacing": click.option("--spacing", type=LENGTHS, help="Of what states none: 0.05, or 50um,50um,0.2 (mm)."),
+    "spacing": click.option(
+        "--spacing",
+        "--source-spacing",
+        "spacing",
+        type=LENGTHS,
+        help="Of what states none: 0.05, or 50um,50um,0.2 (mm).",
+    ),
     "origin": click.option("--origin", type=POINT, help="Centre of the first voxel, LPS mm: 0,0,0."),
     "orientation": click.option("--orientation", metavar="XYZ", help="Where x, y, z of the file grow: LPS, RAI ..."),
     "geometry": click.option(
@@ -58,7 +64,11 @@ _PLACE: dict[str, Callable[[Any], Any]] = {
 _OPTIONS = _SERIES | _PLACE
 """By their names in Python, in the order of the help."""
 
-__all__ = ["ReadingCommand", "reading_options"]
+_SOURCE_SPACING = "source_spacing"
+"""What the spacing of an input is called where --spacing is the output's."""
+_RENAMED = {"spacing": "", _SOURCE_SPACING: "spacing"}
+
+__all__ = ["ReadingCommand", "reading_options", "reading_options_of_grids"]
 
 
 def reading_options(function: Verb) -> Verb:
@@ -66,14 +76,27 @@ def reading_options(function: Verb) -> Verb:
 
     With `@click.command(cls=ReadingCommand)` they stand under a heading of their own.
     """
+    return _with_options(function, _OPTIONS)
+
+
+def reading_options_of_grids(function: Verb) -> Verb:
+    """The same for verbs whose own --spacing is the output's: that of the input is --source-spacing alone."""
+    spacing = click.option(
+        "--source-spacing", _SOURCE_SPACING, type=LENGTHS, help="Of an input that states none, like --spacing (mm)."
+    )
+    options = {_SOURCE_SPACING if name == "spacing" else name: one for name, one in _OPTIONS.items()}
+    return _with_options(function, options | {_SOURCE_SPACING: spacing})
+
+
+def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> Verb:
 
     @functools.wraps(function)
     def verb(*arguments: Any, **given: Any) -> None:
-        asked = {name: given.pop(name) for name in _OPTIONS}
+        asked = {"spacing" if name == _SOURCE_SPACING else name: given.pop(name) for name in options}
         reading = {name: value for name, value in asked.items() if value is not None and value is not False}
         function(*arguments, reading=reading, **given)
 
-    for option in reversed(_OPTIONS.values()):
+    for option in reversed(options.values()):
         option(verb)
     return verb
 
@@ -85,6 +108,8 @@ class ReadingCommand(click.Command):
         """The options, in two lists."""
         options = [parameter for parameter in self.get_params(ctx) if not isinstance(parameter, click.Argument)]
         records = [(option.name, option.get_help_record(ctx)) for option in options]
+        if any(name == _SOURCE_SPACING for name, _ in records):  # --spacing is the verb's own
+            records = [(_RENAMED.get(name, name), record) for name, record in records]
         own = [record for name, record in records if record and name not in _OPTIONS]
         series = [record for name, record in records if record and name in _SERIES]
         place = [record for name, record in records if record and name in _PLACE]

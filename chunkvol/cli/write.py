@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from chunkvol.cli.params import BYTES, FACTORS
-from chunkvol.cli.reading import ReadingCommand, reading_options
+from chunkvol.cli.params import BYTES, FACTORS, GRID_SIZE, LENGTHS
+from chunkvol.cli.reading import ReadingCommand, reading_options, reading_options_of_grids
 from chunkvol.cli.running import Run, making_options, pyramid_option, run_options, source_argument, write
 from chunkvol.errors import InputError
 from chunkvol.formats import format_for_writing
 from chunkvol.kernels import REDUCERS
+from chunkvol.ops.coarsen import coarsened
 from chunkvol.ops.downsample import downsample as downsampled
 from chunkvol.ops.downsample import fit_factors
 from chunkvol.ops.reorient import canonical as in_canonical_order
@@ -27,12 +28,14 @@ __all__ = ["convert", "downsample", "ingest"]
 @source_argument
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
 @click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
+@click.option("--spacing", type=LENGTHS, help="Of the output (mm); beside --factor or --fit as --source-spacing.")
+@click.option("--size", type=GRID_SIZE, help="Of the output: 50%, or 256, or 512,512,300 voxels along x, y, z.")
 @click.option(
     "--method", type=click.Choice(list(REDUCERS)), help="How voxels become one (default mean; mode for labels)."
 )
 @click.option("--ignore-padding", is_flag=True, help="Leave the source's padding values out of means.")
 @making_options
-@reading_options
+@reading_options_of_grids
 @run_options
 def downsample(
     run: Run,
@@ -40,29 +43,38 @@ def downsample(
     reading: dict[str, Any],
     factor: tuple[int, int, int] | None,
     fit: int | None,
+    spacing: tuple[float, float, float] | None,
+    size: dict[str, Any] | None,
     method: str | None,
     ignore_padding: bool,
     making: dict[str, Any],
 ) -> None:
-    """Make SOURCE smaller by whole factors and write it with its origin, spacing and direction.
+    """Make SOURCE smaller and write it with its origin, spacing and direction.
 
-    SOURCE and output can be any format that `chunkvol formats` lists. Nothing of full size is stored in between.
+    SOURCE and output can be any format that `chunkvol formats` lists. Nothing of full size is stored in between. A
+    spacing or size that is no whole number of voxels averages each by its share (method mean).
 
     \b
     Examples:
       chunkvol downsample dicom/ --factor 4 -o small.nrrd
       chunkvol downsample dicom/ --fit 2GB -o small.nrrd --memory 1GiB
+      chunkvol downsample dicom/ --spacing 50um -o small.nrrd
       chunkvol downsample scan.ome.zarr --factor 4,4,2 --method median -o small.ome.zarr
     """
-    if (factor is None) == (fit is None):
-        raise InputError("give either --factor or --fit")
+    if spacing is not None and (factor or fit):  # they say what the output is
+        reading, spacing = {"spacing": spacing, **reading}, None
+    grid = {**({} if spacing is None else {"spacing": spacing}), **(size or {})}
+    if (factor is not None) + (fit is not None) + len(grid) != 1:
+        raise InputError("give one of --factor, --fit, --spacing and --size")
     if ignore_padding and method not in (None, "mean"):
         raise InputError(f"--ignore-padding leaves values out of means; it cannot be had with --method {method}")
 
     def make(progress: Progress) -> Volume:
         volume = open_volume(source, progress=progress, **reading)
-        factors = factor or fit_factors(volume.values, fit or 1)
         more = {"ignore": _padding(volume, source)} if ignore_padding else {}
+        if grid:
+            return coarsened(volume, method=method, **grid, **more)
+        factors = factor or fit_factors(volume.values, fit or 1)
         return downsampled(volume, factors, method=method, **more)
 
     write(run, make, **making)

@@ -1,0 +1,147 @@
+"""The verbs that put voxels on another grid: resample, align."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chunkvol.cli.params import BOUNDS, BYTES, GRID_SIZE, LENGTHS
+from chunkvol.cli.reading import ReadingCommand, reading_options, reading_options_of_grids
+from chunkvol.cli.running import Run, making_options, run_options, source_argument, write
+from chunkvol.errors import GeometryError, InputError
+from chunkvol.kernels.resampling import METHODS
+from chunkvol.ops.align import align as aligned
+from chunkvol.ops.align import meeting
+from chunkvol.ops.resample import LABEL, RESAMPLERS
+from chunkvol.ops.resample import resample as resampled
+from chunkvol.pipeline import open_volume
+from chunkvol.progress import Progress
+from chunkvol.transforms import MAPS, read_transform
+from chunkvol.volume import Volume
+
+_method = click.option(
+    "--method", type=click.Choice(RESAMPLERS), help="How values between voxels are found (default linear; label)."
+)
+_antialias = click.option(
+    "--no-antialias", "antialias", flag_value=False, default=True, help="Do not average where the output is coarser."
+)
+_outside = click.option("--outside", type=float, help="Real value of voxels outside the field of view.")
+
+__all__ = ["align", "resample"]
+
+
+@click.command(cls=ReadingCommand)
+@source_argument
+@click.option("--like", metavar="REF", type=click.Path(path_type=Path), help="Onto the grid of this file.")
+@click.option("--spacing", type=LENGTHS, help="Of the output: 0.05, 50um, or 0.1,0.1,0.2 for x, y, z (mm).")
+@click.option("--size", type=GRID_SIZE, help="Of the output: 50%, or 256, or 512,512,300 voxels along x, y, z.")
+@click.option("--fit", type=BYTES, help="The finest grid whose output fits, such as 2GB.")
+@click.option("--bounds", type=BOUNDS, help="Only LO:HI,LO:HI,LO:HI of x, y, z, LPS mm.")
+@click.option("--upright", is_flag=True, help="Turn the grid so that its axes run along L, P, S.")
+@click.option("--affine", metavar="FILE", type=click.Path(path_type=Path), help="Through an ITK .tfm or a 4 x 4 text.")
+@click.option("--affine-maps", type=click.Choice(MAPS), help="Which way a 4 x 4 text leads; LPS mm.")
+@_method
+@_antialias
+@_outside
+@click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")
+@making_options
+@reading_options_of_grids
+@run_options
+def resample(
+    run: Run,
+    source: Path,
+    reading: dict[str, Any],
+    like: Path | None,
+    size: dict[str, Any] | None,
+    affine: Path | None,
+    affine_maps: str | None,
+    level: int,
+    making: dict[str, Any],
+    **asked: Any,
+) -> None:
+    """Put SOURCE on another grid, of any spacing, size and direction, and write it.
+
+    Where the output is coarser, what a voxel covers is averaged. Labels (--method label) are chosen, never mixed.
+
+    \b
+    Examples:
+      chunkvol resample scan.ome.zarr --spacing 50um -o even.nrrd
+      chunkvol resample dicom/ --size 50% -o half.nii.gz
+      chunkvol resample small.seg.nrrd --like scan.ome.zarr --method label -o full.seg.nrrd
+      chunkvol resample moving.nrrd --like fixed.nrrd --affine to_fixed.tfm -o moved.nrrd
+    """
+    grid = {name: value for name, value in (asked | (size or {})).items() if value not in (None, False)}
+    grid["antialias"] = asked["antialias"]
+    if like is None and affine is None and not grid.keys() & {"spacing", "size", "percent", "fit", "bounds", "upright"}:
+        raise InputError("say onto which grid: --like, --spacing, --size, --fit, --bounds, --upright or --affine")
+    if affine_maps is not None and affine is None:
+        raise InputError("--affine-maps says which way the file of --affine leads: give both")
+    if affine is not None:
+        grid["transform"] = read_transform(affine, affine_maps)
+
+    def make(progress: Progress) -> Volume:
+        volume = open_volume(source, level=level, progress=progress, **reading)
+        reference = None if like is None else _reference(like, progress)
+        return resampled(volume, reference, **grid)
+
+    write(run, make, **making)
+
+
+def _reference(path: Path, progress: Progress, **reading: Any) -> Volume:
+    """The volume whose grid is taken; it has to know where it lies."""
+    reference = open_volume(path, progress=progress, **reading)
+    if reference.metadata.assumed:
+        raise GeometryError(
+            f"{path} does not say where its voxels lie, so that nothing can be put on its grid; name a file that does"
+        )
+    return reference
+
+
+@click.command(cls=ReadingCommand)
+@click.argument("moving", type=click.Path(path_type=Path))
+@click.option("--to", "fixed", required=True, metavar="FIXED", type=click.Path(path_type=Path), help="Has the grid.")
+@click.option("--to-series", metavar="ID", help="Of several volumes in FIXED this one.")
+@click.option("--labels", is_flag=True, help="MOVING holds labels: choose them, never mix (known of .seg.nrrd, SEG).")
+@click.option("--method", type=click.Choice(METHODS), help="How values between voxels are found (default linear).")
+@_antialias
+@_outside
+@making_options
+@reading_options
+@run_options
+def align(
+    run: Run,
+    moving: Path,
+    fixed: Path,
+    to_series: str | None,
+    labels: bool,
+    method: str | None,
+    antialias: bool,
+    outside: float | None,
+    reading: dict[str, Any],
+    making: dict[str, Any],
+) -> None:
+    """Put MOVING on the grid of FIXED, both where they lie in the world, and write it.
+
+    Origins, directions and spacings may differ; voxels of the same index then lie at the same place. This moves
+    nothing: volumes that were not scanned in one world need a registration first.
+
+    \b
+    Examples:
+      chunkvol align labels.seg.nrrd --to dicom/ -o labels_on_scan.seg.nrrd
+      chunkvol align pet/ --to ct/ -o pet_on_ct.nrrd
+      chunkvol align mask.nrrd --labels --to ct.nii.gz -o mask_on_ct.nrrd
+    """
+    if labels and method not in (None, "nearest"):
+        raise InputError(f"--labels are chosen, never mixed: leave out --method {method}")
+
+    def make(progress: Progress) -> Volume:
+        grid = _reference(fixed, progress, **({"series": to_series} if to_series else {}))
+        volume = open_volume(moving, progress=progress, **reading)
+        for sentence in meeting(volume, grid):
+            progress.say(sentence)
+        chosen = method or (LABEL if labels else None)
+        return aligned(volume, grid, method=chosen, antialias=antialias, outside=outside)[0]
+
+    write(run, make, **making)
