@@ -12,11 +12,13 @@ from chunkvol._version import __version__
 if TYPE_CHECKING:
     from chunkvol.errors import ChunkvolError
     from chunkvol.geometry import Geometry
+    from chunkvol.geometry.planes import SlicePlane
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
     from chunkvol.ops.downsample import downsample
     from chunkvol.ops.quantise import quantise
     from chunkvol.ops.reorient import canonical
+    from chunkvol.ops.reslice import reslice
     from chunkvol.phantom import write_phantom
     from chunkvol.pipeline import Written, ingest, open_volume, plan_write, write_volume
     from chunkvol.volume import Volume
@@ -27,6 +29,7 @@ _HOMES = {
     "Metadata": "metadata",
     "Plan": "memory",
     "Rescale": "metadata",
+    "SlicePlane": "geometry.planes",
     "Volume": "volume",
     "Written": "pipeline",
     "canonical": "ops.reorient",
@@ -35,6 +38,7 @@ _HOMES = {
     "open_volume": "pipeline",
     "plan_write": "pipeline",
     "quantise": "ops.quantise",
+    "reslice": "ops.reslice",
     "write_phantom": "phantom",
     "write_volume": "pipeline",
 }
@@ -45,6 +49,7 @@ __all__ = [
     "Metadata",
     "Plan",
     "Rescale",
+    "SlicePlane",
     "Volume",
     "Written",
     "__version__",
@@ -54,6 +59,7 @@ __all__ = [
     "open_volume",
     "plan_write",
     "quantise",
+    "reslice",
     "write_phantom",
     "write_volume",
 ]

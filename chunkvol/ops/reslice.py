@@ -1,0 +1,115 @@
+"""One slice of a volume along any plane, thin or as a slab (multi-planar reformat)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy.typing as npt
+
+from chunkvol import kernels
+from chunkvol.errors import InputError
+from chunkvol.geometry import Geometry
+from chunkvol.geometry.planes import VIEWS, SlicePlane
+from chunkvol.geometry.slices import Pair, slab_planes, slice_grid
+from chunkvol.ops.downsample import ReducedSource
+from chunkvol.ops.resample import resample
+from chunkvol.segments import KEY, Segmentation
+from chunkvol.volume import Volume
+
+COMBINED = ("mean", "max", "min")
+"""How the planes of a slab become one; max is a maximum intensity projection, min a minimum one."""
+
+_THIN = 1e-3
+"""Part of a voxel: the thickness at which a thin slice is sampled, so that only the plane itself has to lie inside."""
+
+__all__ = ["COMBINED", "reslice"]
+
+
+def reslice(
+    volume: Volume,
+    plane: SlicePlane,
+    *,
+    spacing: float | Pair | None = None,
+    fov: Pair | None = None,
+    centre: npt.ArrayLike | None = None,
+    size: tuple[int, int] | None = None,
+    slab: float = 0.0,
+    combine: str = "mean",
+    method: str | None = None,
+    outside: float | None = None,
+) -> Volume:
+    """The slice of a volume along a plane, of shape (1, rows, columns), where it lies in the world; lazy.
+
+    A plane along two axes of the volume has its pixels on voxels, unless `spacing` says otherwise; through centres of
+    voxels it copies them bit for bit.
+
+    Parameters
+    ----------
+    volume
+        What is cut. Stored values are interpolated; slope and intercept stay as they are.
+    plane
+        `SlicePlane.anatomical("axial", 12.5)`, `.facing(point, normal)`, `.through(points)` or `.framed(matrix)`.
+    spacing, fov, centre, size
+        Pixels and field of view, (j, i); see `slice_grid`.
+    slab
+        Thickness in mm, centred on the plane; 0 is a thin slice. A slab is made of as many planes as there are voxels
+        across, evenly spread.
+    combine
+        Of the real values across a slab: mean, max or min. Of labels only max: the largest one.
+    method
+        See `resample`; by default linear, and nearest for segmentations. Nothing is averaged where pixels are coarse.
+    outside
+        Real value of pixels beyond the outer faces of the volume; see `resample`.
+
+    Raises
+    ------
+    GeometryError
+        The plane or the field of view has no point in common with the volume.
+    InputError
+        A length, the method or the way to combine makes no sense for this volume.
+    """
+    labels = KEY in volume.metadata.extra
+    _check_combine(volume, combine, slab)
+    flat = slice_grid(plane, volume.geometry, spacing=spacing, fov=fov, centre=centre, size=size, slab=slab)
+    count = slab_planes(plane, volume.geometry, slab) if slab else 1
+    sampled = _thinned(flat) if count == 1 else flat.refined((count, 1, 1))
+    found = resample(
+        volume, sampled, method=method or ("nearest" if labels else "linear"), antialias=False, outside=outside
+    )
+    metadata = replace(found.metadata.with_step(_said(plane, slab, count, combine)), pyramid=volume.metadata.pyramid)
+    metadata = replace(metadata, problems=(*metadata.problems, *plane.notes))
+    if count == 1:
+        return Volume(found.source, flat, metadata)
+    kernel = kernels.for_stored(combine, volume.metadata.rescale.slope)
+    across = (count, 1, 1)
+    return Volume(ReducedSource(found.source, across, kernel, (across,)), flat, metadata)
+
+
+def _check_combine(volume: Volume, combine: str, slab: float) -> None:
+    if combine not in COMBINED:
+        raise InputError(f"planes of a slab are combined by {', '.join(COMBINED)}, not {combine!r}")
+    if not slab or KEY not in volume.metadata.extra:
+        return
+    if combine != "max":
+        raise InputError(
+            f"the volume is a segmentation: the {combine} across a slab would make labels that mean nothing; take a "
+            "thin slice, or --combine max for the largest label"
+        )
+    if len(Segmentation.from_json(volume.metadata.extra[KEY]).counts) > 1:
+        raise InputError(
+            "the segmentation has layers that overlap, of which no label is the largest: take a thin slice, or one "
+            "segment by --segment"
+        )
+
+
+def _thinned(flat: Geometry) -> Geometry:
+    """The same pixels, hardly thick."""
+    thick, down, along = flat.spacing
+    return replace(flat, spacing=(_THIN * thick, down, along))
+
+
+def _said(plane: SlicePlane, slab: float, count: int, combine: str) -> str:
+    """How a history tells of it; the plane itself is the grid of the result."""
+    exact = bool(abs(plane.normal @ VIEWS[plane.view].normal) > 1 - 1e-9)
+    what = f"slice {plane.view}" if exact else f"slice askew, nearest to {plane.view}"
+    return f"{what}, slab of {slab:g} mm, {combine} of {count}" if slab else what
