@@ -98,6 +98,11 @@ class Source(ABC):
         """Disk that `staged` needs; 0 where regions can be read in any order."""
         return 0
 
+    @property
+    def staging_scratch(self) -> int:
+        """Upper bound of the bytes held while `staged` makes a copy, where that is more than a stream."""
+        return 0
+
     def staged(self, folder: Path) -> Source:
         """A source that can be read in any order: itself, or a raw copy made in `folder`."""
         return self
@@ -144,6 +149,10 @@ class DerivedSource(Source):
     @property
     def staging_bytes(self) -> int:
         return self.source.staging_bytes
+
+    @property
+    def staging_scratch(self) -> int:
+        return self.source.staging_scratch
 
     def staged(self, folder: Path) -> Source:
         staged: Source = replace(self, source=self.source.staged(folder))  # type: ignore[type-var]  # all are dataclasses

@@ -22,7 +22,7 @@ _WHOLE = 1e-9
 _MOST = 1 << 31
 """Voxels along an axis beyond which no format and no index of others goes."""
 
-__all__ = ["bounded", "fitted", "resized", "respaced", "target_grid", "upright"]
+__all__ = ["bounded", "closed_box", "fitted", "resized", "respaced", "target_grid", "upright"]
 
 
 def target_grid(
@@ -272,7 +272,7 @@ def bounded(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> 
     GeometryError
         No centre lies in the box.
     """
-    region = region_of(geometry, _closed(geometry, low, high))
+    region = region_of(geometry, closed_box(geometry, low, high))
     if any(part.stop <= part.start for part in region):
         raise GeometryError(
             f"no voxel centre lies in the box from {_said(low)} to {_said(high)} mm (x, y, z): its voxels are "
@@ -281,8 +281,14 @@ def bounded(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> 
     return geometry.cropped(region)
 
 
-def _closed(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> Box:
-    """The box with the grid's own extent where it is open."""
+def closed_box(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> Box:
+    """The box of the world between two points (x, y, z), LPS mm; where one is infinite it ends with the grid.
+
+    Raises
+    ------
+    InputError
+        They are no three numbers each, or a smallest number lies above its largest.
+    """
     corners = geometry.corners_of_faces
     ends = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     if len(low) != 3 or len(high) != 3:

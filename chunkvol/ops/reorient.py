@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import GeometryError
-from chunkvol.geometry import canonical_order
+from chunkvol.geometry import canonical_order, order_for
+from chunkvol.ops.turned import turned_copy, turning_bytes
 from chunkvol.regions import Region, Shape, voxels
 from chunkvol.sources import Block, DerivedSource, RawSource, Source, deliver
 from chunkvol.volume import Volume
 
-__all__ = ["ReorderedSource", "canonical", "raw_copy", "reordered"]
+__all__ = ["ReorderedSource", "canonical", "raw_copy", "reordered", "reorient"]
 
 
 def canonical(volume: Volume) -> Volume:
@@ -34,13 +35,44 @@ def canonical(volume: Volume) -> Volume:
     return reordered(volume, *order)
 
 
+def reorient(volume: Volume, letters: str) -> Volume:
+    """The same voxels stored in another axis order, each at its place in the world; lazy, without the pyramid.
+
+    Axes are permuted and reversed, nothing is interpolated, so that the way back restores every byte.
+
+    Parameters
+    ----------
+    volume
+        Of any direction; on an oblique one the axes run as near to the letters as they did before.
+    letters
+        Where the axes i, j, k (x, y, z of most files) grow *to*, such as "LPS" or "RAS", any of 48 orders. ITK's codes
+        name the opposite ends: their "RAI" is "LPS" here.
+
+    Raises
+    ------
+    InputError
+        The letters are not one of R and L, one of A and P, one of I and S.
+    """
+    return replace(reordered(volume, *order_for(volume.geometry, letters)), coarser=())
+
+
 def reordered(volume: Volume, axes: Sequence[int], flips: Sequence[bool]) -> Volume:
     """New axis `a` is old axis `axes[a]`, walked backwards where `flips[a]`."""
     if list(axes) == [0, 1, 2] and not any(flips):
         return volume
-    source = ReorderedSource(volume.source, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
+    source = _in_one(volume.source, (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2]))
     text = "".join(("-" if flip else "") + "kji"[axis] for axis, flip in zip(axes, flips, strict=True))
     return Volume(source, volume.geometry.reordered(axes, flips), volume.metadata.with_step(f"reorder {text}"))
+
+
+def _in_one(source: Source, axes: Shape, flips: tuple[bool, bool, bool]) -> Source:
+    """The source in another order; what was in another order already is turned once, or not at all."""
+    if isinstance(source, ReorderedSource):
+        first, backwards = source.axes, source.flips
+        k, j, i = (flip != backwards[axis] for axis, flip in zip(axes, flips, strict=True))
+        axes, flips = (first[axes[0]], first[axes[1]], first[axes[2]]), (k, j, i)
+        source = source.source
+    return source if axes == (0, 1, 2) and not any(flips) else ReorderedSource(source, axes, flips)
 
 
 @dataclass(frozen=True)
@@ -66,12 +98,23 @@ class ReorderedSource(DerivedSource):
     @property
     def grain(self) -> Shape:
         k, j, i = (self.source.grain[a] for a in self.axes)
+        if self._scattered:
+            return (1, 1, self.shape[2])  # of the copy
+        if self._has_rows_whole and self.axes[1] == 2:
+            return (k, *self.shape[1:])  # what was a row is a column now: some rows of a plane would touch them all
         return k, j, i
 
     @property
+    def _has_rows_whole(self) -> bool:
+        return self.source.grain[2] >= self.source.shape[2] > 1
+
+    @property
     def _scattered(self) -> bool:
-        """A slab of new planes would touch every old plane, each decoded whole."""
-        return self.source.whole_planes and self.axes[0] != 0
+        """A slab of new planes would touch all that is stored: every old plane, each decoded whole, or a part of each
+        old row; so that a copy has to be made that is read in the new order."""
+        if not self.source.stored_bytes:
+            return False  # in memory
+        return self.axes[0] != 0 and (self.source.whole_planes or (self.axes[0] == 2 and self._has_rows_whole))
 
     @property
     def leftover(self) -> Shape:
@@ -80,7 +123,12 @@ class ReorderedSource(DerivedSource):
 
     @property
     def prefers_deep(self) -> bool:
-        return self.source.prefers_deep
+        return self.source.prefers_deep and self.axes[0] == 0
+
+    def fetched_bytes(self, block: Shape) -> int:
+        if self._scattered:
+            return voxels(self.shape) * self.dtype.itemsize
+        return self.source.fetched_bytes(self._old_shape(block))
 
     @property
     def staging_bytes(self) -> int:
@@ -88,10 +136,15 @@ class ReorderedSource(DerivedSource):
             return voxels(self.shape) * self.dtype.itemsize + self.source.staging_bytes
         return self.source.staging_bytes
 
+    @property
+    def staging_scratch(self) -> int:
+        held = self.source.staging_scratch
+        return max(held, turning_bytes(self.source)) if self._scattered else held
+
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)
-        if source.whole_planes and self.axes[0] != 0:
-            source = raw_copy(source, folder)
+        if self._scattered:
+            return turned_copy(source, folder, self.axes, self.flips)
         return replace(self, source=source)
 
     def scratch(self, shape: Shape) -> int:

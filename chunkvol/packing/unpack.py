@@ -33,4 +33,5 @@ def unpack_phases(source: Source) -> tuple[Phase, ...]:
     """What a plan says of it: nothing where there is nothing to unpack."""
     if not source.staging_bytes:
         return ()
-    return (Phase(UNPACK, 1, 1, "a stream", STREAM_BYTES, source.stored_bytes, source.staging_bytes),)
+    held = max(STREAM_BYTES, source.staging_scratch)
+    return (Phase(UNPACK, 1, 1, "a stream", held, source.stored_bytes, source.staging_bytes),)
