@@ -1,5 +1,6 @@
 """Kernels that find values between voxels: along each axis by itself, or anywhere."""
 
+from chunkvol.kernels.resampling.compiled import load_kernels
 from chunkvol.kernels.resampling.filters import filter_axis, filter_scratch
 from chunkvol.kernels.resampling.sampling import METHODS, sample, sample_reach, sample_scratch
 from chunkvol.kernels.resampling.taps import Taps, smoothing_taps, taps_for
@@ -9,6 +10,7 @@ __all__ = [
     "Taps",
     "filter_axis",
     "filter_scratch",
+    "load_kernels",
     "sample",
     "sample_reach",
     "sample_scratch",

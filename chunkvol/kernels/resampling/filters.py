@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from chunkvol.kernels.resampling import compiled
 from chunkvol.kernels.resampling.taps import Taps
 from chunkvol.kernels.resampling.weights import Real, Whole
 from chunkvol.kernels.tiles import SLACK, Block, Buffer, settle
@@ -54,17 +55,19 @@ def filter_axis(block: Block, taps: Taps, axis: int, *, start: int = 0, out: Blo
         return result
     source, target = np.moveaxis(block, axis, 0), np.moveaxis(result, axis, 0)
     tile = _largest(taps)
+    apply = compiled.kernel_for("filter") or _filter_lines
     lines, made = Buffer(tile.span * tile.lines, float), Buffer(tile.outputs * tile.lines, float)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for outputs in spans(len(taps.first), tile.outputs):
-            part, needed = taps.part(outputs), taps.needed(outputs)
-            first = part.first - needed.start
+            needed = taps.needed(outputs)
+            first = taps.first[outputs].astype(np.int64) - needed.start
+            weights = np.ascontiguousarray(taps.weights[outputs])
             for a, b in _line_sets(target.shape[1], target.shape[2], tile.lines):
                 chosen = source[needed.start - start : needed.stop - start, a, b]
                 held = lines.shaped((len(chosen), chosen[0].size))
                 np.copyto(held.reshape(chosen.shape), chosen)
                 sums = made.shaped((len(first), chosen[0].size))
-                _filter_lines(held, first, part.weights, sums)
+                apply(held, first, weights, sums)
                 settle(sums, zeros=False)
                 target[outputs, a, b] = sums.reshape(len(first), *chosen.shape[1:])
     return result
@@ -73,7 +76,8 @@ def filter_axis(block: Block, taps: Taps, axis: int, *, start: int = 0, out: Blo
 def filter_scratch(taps: Taps) -> int:
     """Most bytes that `filter_axis` holds besides block and result."""
     tile = _largest(taps)
-    return 8 * tile.lines * (tile.span + 4 * tile.outputs) + 2 * taps.weights.shape[1] * tile.outputs + SLACK
+    table = 12 * int(taps.weights.shape[1]) * tile.outputs
+    return 8 * tile.lines * (tile.span + 4 * tile.outputs) + table + SLACK
 
 
 def _largest(taps: Taps) -> _Tile:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from chunkvol.geometry.mapping import Mapping
+from chunkvol.kernels.resampling.loops import NEARLY
+from chunkvol.kernels.resampling.sums import bspline
 from chunkvol.kernels.resampling.taps import lanczos_rows
-from chunkvol.kernels.resampling.weights import NEARLY, Real, Whole, bspline, mirrored, settled
+from chunkvol.kernels.resampling.weights import Real, Whole, mirrored, settled
 from chunkvol.kernels.tiles import Block
 from chunkvol.regions import Shape
 
@@ -89,10 +91,11 @@ def _linear(window: Window, where: list[Real], out: Real) -> None:
 
 
 def _mixed(low: Real, high: Real, rest: Real) -> Real:
+    same = (low == high) & np.isinf(low)
     high -= low
     high *= rest
     high += low
-    np.copyto(high, low, where=rest == 0)
+    np.copyto(high, low, where=(rest == 0) | same)
     return high
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from chunkvol.geometry.mapping import Mapping
+from chunkvol.kernels.resampling import compiled
 from chunkvol.kernels.resampling.places import Window, fill, take
 from chunkvol.kernels.rounding import to_dtype
 from chunkvol.kernels.tiles import SLACK, Block, Buffer, settle
@@ -17,10 +19,12 @@ METHODS = ("nearest", "linear", "cubic", "lanczos")
 """How a value between voxels is found: the nearest voxel, trilinear, cubic B-spline, windowed sinc of radius 3."""
 
 _REACH = {"nearest": 1, "linear": 1, "cubic": 2, "lanczos": 3}
-_TILE = (8, 8, 128)
+_COMPILED, _PLAIN = (16, 16, 128), (8, 8, 128)
 """Voxels made at once: near to each other, so that what they need stays in cache."""
 _HELD = {"nearest": 12, "linear": 24, "cubic": 40, "lanczos": 60}
 """Temporaries of 8 bytes for each voxel of a tile."""
+
+_Make = Callable[[Shape, Any, Block], None]
 
 __all__ = ["METHODS", "sample", "sample_reach", "sample_scratch"]
 
@@ -70,36 +74,87 @@ def sample(
     out
         Integers are rounded once, half to even, and clipped; any strides.
     """
+    if not box.size:
+        out[...] = to_dtype(np.array(outside, float), out.dtype)
+        return
     k, j, i = (int(one) for one in start)
     window = Window(box, (k, j, i), shape)
-    limits = _tile_shape(region_shape(region))
+    loop = compiled.kernel_for(method, box.dtype)
+    limits = _tile_shape(region_shape(region), _PLAIN if loop is None else _COMPILED)
+    make = _plain(method, window, mapping) if loop is None else _looped(loop, method, window, mapping)
     values = Buffer(voxels(limits), box.dtype if method == "nearest" else float)
-    other = to_dtype(np.array([outside], float), out.dtype)[0]
+    other = to_dtype(np.array([outside], float), box.dtype)[0] if method == "nearest" else float(outside)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for tile in _tiles(out.shape, limits):
             corner = tuple(part.start + s.start for part, s in zip(region, tile, strict=True))
             made = values.shaped(region_shape(tile))
+            make(corner, other, made)
             if method == "nearest":
-                take(window, mapping, corner, other, made)
                 settle(made, zeros=False)
                 out[tile] = made
             else:
-                fill(method, window, mapping, corner, outside, made)
                 to_dtype(made, out.dtype, out[tile])
 
 
-def sample_scratch(method: str, shape: Shape, dtype: np.dtype[Any]) -> int:
-    """Most bytes that `sample` holds besides box and out, for a region of some shape."""
-    return 8 * _HELD[method] * voxels(_tile_shape(shape)) + SLACK
+def sample_scratch(method: str, shape: Shape) -> int:
+    """Most bytes that `sample` holds besides box and out, for a region of some shape, compiled or not."""
+    plain = 8 * _HELD[method] * voxels(_tile_shape(shape, _PLAIN))
+    return max(plain, 8 * 4 * voxels(_tile_shape(shape, _COMPILED))) + SLACK
 
 
-def _tile_shape(shape: Shape) -> Shape:
-    """As many voxels as `_TILE` has, or all; more along the axes of a region that is thin along others."""
-    i = min(shape[2], _TILE[2])
-    k = min(shape[0], _TILE[0])
-    j = max(1, min(shape[1], voxels(_TILE) // max(1, i * k)))
-    k = max(1, min(shape[0], voxels(_TILE) // max(1, i * j)))
-    return k, j, max(1, min(shape[2], voxels(_TILE) // (k * j)))
+def _plain(method: str, window: Window, mapping: Mapping) -> _Make:
+    """What fills a tile without a compiler."""
+
+    def make(corner: Shape, outside: Any, out: Block) -> None:
+        if method == "nearest":
+            take(window, mapping, corner, outside, out)
+        else:
+            fill(method, window, mapping, corner, outside, out)
+
+    return make
+
+
+def _looped(loop: compiled.Kernel, method: str, window: Window, mapping: Mapping) -> _Make:
+    """What fills a tile with a compiled loop."""
+    memory, layout = _line_of(window.box)
+    limits = np.array([window.start, window.box.shape, window.shape], np.int64).T.copy()
+    rows = np.column_stack([mapping.matrix, mapping.offset]).astype(float)
+    if method == "nearest":
+        memory = memory.view(f"u{memory.itemsize}")
+
+    def make(corner: Shape, outside: Any, out: Block) -> None:
+        bits = np.asarray(outside).view(memory.dtype)[()] if method == "nearest" else outside
+        loop(
+            memory,
+            layout,
+            limits,
+            rows,
+            np.array(corner, np.int64),
+            bits,
+            out.view(memory.dtype if method == "nearest" else float),
+        )
+
+    return make
+
+
+def _line_of(box: Block) -> tuple[Block, Block]:
+    """All memory of a box as one line, and where in it the first voxel is and the steps along k, j and i."""
+    if not box.flags.aligned or any(step % box.itemsize for step in box.strides):
+        box = np.ascontiguousarray(box)
+    steps = [step // box.itemsize if n > 1 else 0 for step, n in zip(box.strides, box.shape, strict=True)]
+    ends = [step * (n - 1) for step, n in zip(steps, box.shape, strict=True)]
+    upwards = box[tuple(slice(None, None, -1 if step < 0 else 1) for step in steps)]
+    line = as_strided(upwards, (sum(map(abs, ends)) + 1,), (box.itemsize,), writeable=False)
+    return line, np.array([-sum(end for end in ends if end < 0), *steps], np.int64)
+
+
+def _tile_shape(shape: Shape, most: Shape) -> Shape:
+    """As many voxels as `most` has, or all; more along the axes of a region that is thin along others."""
+    i = min(shape[2], most[2])
+    k = min(shape[0], most[0])
+    j = max(1, min(shape[1], voxels(most) // max(1, i * k)))
+    k = max(1, min(shape[0], voxels(most) // max(1, i * j)))
+    return k, j, max(1, min(shape[2], voxels(most) // (k * j)))
 
 
 def _tiles(shape: Sequence[int], limits: Shape) -> Iterator[Region]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from chunkvol.kernels.resampling.loops import NEARLY
 from chunkvol.kernels.resampling.smoothing import smoothed
+from chunkvol.kernels.resampling.sums import bspline, lanczos
 from chunkvol.kernels.resampling.weights import (
-    NEARLY,
     Real,
     Whole,
-    bspline,
     gaussian_fir,
-    lanczos,
     mirrored,
     prefilter_fir,
     settled,
