@@ -13,10 +13,10 @@ from chunkvol.errors import GeometryError
 from chunkvol.geometry import canonical_order, order_for
 from chunkvol.ops.turned import turned_copy, turning_bytes
 from chunkvol.regions import Region, Shape, voxels
-from chunkvol.sources import Block, DerivedSource, RawSource, Source, deliver
+from chunkvol.sources import Block, DerivedSource, Source, deliver
 from chunkvol.volume import Volume
 
-__all__ = ["ReorderedSource", "canonical", "raw_copy", "reordered", "reorient"]
+__all__ = ["ReorderedSource", "canonical", "reordered", "reorient"]
 
 
 def canonical(volume: Volume) -> Volume:
@@ -166,14 +166,3 @@ class ReorderedSource(DerivedSource):
         block = self.source.read((old[0], old[1], old[2])).transpose(self.axes)
         backwards = tuple(slice(None, None, -1) if flip else slice(None) for flip in self.flips)
         return deliver(block[backwards], out)
-
-
-def raw_copy(source: Source, folder: Path) -> Source:
-    """All planes decoded once, in a raw file in `folder`."""
-    path = folder / "decoded.raw"
-    _, rows, columns = source.shape
-    with open(path, "wb") as file:
-        for k in range(source.shape[0]):
-            plane = source.read((slice(k, k + 1), slice(0, rows), slice(0, columns)))
-            file.write(plane.data.cast("B"))
-    return RawSource(path, source.shape, source.dtype, identity=source.fingerprint)
