@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chunkvol.geometry.planes import SlicePlane
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
+    from chunkvol.ops.compare import compare
     from chunkvol.ops.downsample import downsample
     from chunkvol.ops.quantise import quantise
     from chunkvol.ops.reorient import canonical
@@ -33,6 +34,7 @@ _HOMES = {
     "Volume": "volume",
     "Written": "pipeline",
     "canonical": "ops.reorient",
+    "compare": "ops.compare",
     "downsample": "ops.downsample",
     "ingest": "pipeline",
     "open_volume": "pipeline",
@@ -54,6 +56,7 @@ __all__ = [
     "Written",
     "__version__",
     "canonical",
+    "compare",
     "downsample",
     "ingest",
     "open_volume",
