@@ -38,6 +38,11 @@ class Reach:
     """The source voxel that each result is a copy of, shape (n,); None where any is computed."""
 
     @property
+    def count(self) -> int:
+        """Results that are made."""
+        return int(self.made.stop - self.made.start)
+
+    @property
     def span(self) -> int:
         """Most neighbouring source voxels that are needed at once for one result; at least 1."""
         return self.widest(1)
@@ -51,7 +56,7 @@ class Reach:
     def used(self) -> int:
         """Source voxels from the first to the last that anything is made of."""
         part = self.needed(self.made)
-        return part.stop - part.start
+        return int(part.stop - part.start)
 
     def inside(self, results: slice) -> slice:
         """The results among these that are made at all; empty where none is."""

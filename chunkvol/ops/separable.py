@@ -11,8 +11,9 @@ import numpy as np
 from chunkvol import kernels
 from chunkvol.errors import InputError
 from chunkvol.kernels.resampling import Taps
+from chunkvol.ops.order import Order, best_order
 from chunkvol.ops.reach import Reach, reach_of
-from chunkvol.ops.sweep import Order, Sweep, best_order, sweep_bands, sweep_scratch
+from chunkvol.ops.sweep import Sweep, sweep_bands, sweep_scratch
 from chunkvol.regions import Region, Shape, region_shape
 from chunkvol.sources import Block, DerivedSource, Source
 

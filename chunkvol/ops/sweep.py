@@ -7,11 +7,9 @@ The others are applied to tiles of results, each when its last plane has come in
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +17,10 @@ import numpy.typing as npt
 from chunkvol import kernels
 from chunkvol.kernels.resampling import Taps, filter_axis, filter_scratch
 from chunkvol.kernels.tiles import SLACK, TILE
+from chunkvol.ops.order import REAL, Order, Reaches, held_itemsize
 from chunkvol.ops.reach import Reach
 from chunkvol.ops.runs import run_of, runs
+from chunkvol.ops.window import Window
 from chunkvol.regions import Region, Shape, region_shape, spans, voxels
 from chunkvol.sources import Block, Source
 
@@ -31,71 +31,9 @@ _CHUNKS_BYTES = 32 << 20
 _RUN_BYTES = 1 << 20
 """Bytes to read at a time where planes are small."""
 
-_REAL = 8  # bytes of a float64
-_ALONG_ROWS = 2.0
-"""What a tap along i costs, where one along k or j costs 1: only those take whole rows at a time."""
-_COPY = 0.5
-"""What a voxel costs that is a copy of another one."""
-_AS_GOOD = 1.25
-"""Orders that cost so much more than the cheapest one are as good, if they hold less."""
-
 Tables = tuple[Taps, Taps, Taps]
-Reaches = tuple[Reach, Reach, Reach]
 
-__all__ = ["Order", "Sweep", "best_order", "sweep_bands", "sweep_scratch"]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """In which order three filters go."""
-
-    before: tuple[int, ...]
-    """Axes along which each source plane is filtered when it comes in."""
-    after: tuple[int, ...]
-    """Axes along which held planes are filtered when all that a result needs are there; k is the first."""
-
-
-def best_order(reach: Reaches, itemsize: int) -> Order:
-    """The order with the least work, or with hardly more and less to hold.
-
-    It decides the last bits of every result, so nothing but the taps and the type of the voxels goes into it.
-    """
-    every = [_split(axes) for axes in itertools.permutations(range(3))]
-    work = {order: _work(reach, order) for order in every}
-    good = [order for order in every if work[order] <= _AS_GOOD * min(work.values())]
-    return min(good, key=lambda order: (_held(reach, order, itemsize), work[order]))
-
-
-def _split(axes: Sequence[int]) -> Order:
-    at = axes.index(0)
-    return Order(tuple(axes[:at]), tuple(axes[at:]))
-
-
-def _work(reach: Reaches, order: Order) -> float:
-    """Taps of all results, those between two filters included."""
-    sizes, total = [one.used for one in reach], 0.0
-    for axis in (*order.before, *order.after):
-        sizes[axis] = _count(reach[axis])
-        each = reach[axis].taps if reach[axis].picks is None else _COPY
-        total += voxels(sizes) * each * (_ALONG_ROWS if axis == 2 else 1)
-    return total
-
-
-def _held(reach: Reaches, order: Order, itemsize: int) -> int:
-    """Bytes of whole planes that are held at a time."""
-    sizes = [_count(one) if axis in order.before else one.used for axis, one in enumerate(reach)]
-    return reach[0].span * sizes[1] * sizes[2] * _held_item(reach, order, itemsize)
-
-
-def _held_item(reach: Reaches, order: Order, itemsize: int) -> int:
-    return itemsize if all(reach[axis].picks is not None for axis in order.before) else _REAL
-
-
-def _count(reach: Reach) -> int:
-    return reach.made.stop - reach.made.start
-
-
-# -------------------------------------------------------------------------------------------------------- sizes
+__all__ = ["Sweep", "sweep_bands", "sweep_scratch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +63,14 @@ class _Sizes:
 def _sizes(source: Source, reach: Reaches, order: Order, shape: Shape) -> _Sizes:
     along_k, along_j, along_i = reach
     early, item = 1 in order.before, source.dtype.itemsize
-    held_item, columns = _held_item(reach, order, item), along_i.widest(shape[2])
+    held_item, columns = held_itemsize(reach, order, item), along_i.widest(shape[2])
     held_columns = shape[2] if 2 in order.before else columns
     row = along_k.span * held_columns * held_item / (along_j.step if early else 1) + source.grain[0] * columns * item
     band = _band(source, along_j.span, row)
     rows = min(shape[1], along_j.longest_band(band))
     wide = (along_j.widest(rows), columns)
     run, needed = max(run_of(source), _RUN_BYTES // (wide[0] * columns * item)), along_k.widest(shape[0])
-    width = _REAL * max(columns, shape[2])
+    width = REAL * max(columns, shape[2])
     strip = min(rows, _tile_rows(along_j, width, late=order.before[:1] == (2,))) if early else TILE // width
     strip = max(1, min(strip, wide[0]))
     step = min(run, max(1, TILE // (width * (along_j.widest(strip) if early else strip)))) if order.before else run
@@ -171,17 +109,17 @@ def _tile_rows(reach: Reach, width: int, *, late: bool) -> int:
 def sweep_bands(source: Source, reach: Reaches, order: Order, shape: Shape) -> int:
     """Rows of results that are made of one pass over the planes of a block of this shape."""
     rows = _sizes(source, reach, order, shape).rows
-    return rows if rows < _count(reach[1]) else shape[1]
+    return rows if rows < reach[1].count else shape[1]
 
 
 def sweep_scratch(source: Source, taps: Tables, reach: Reaches, order: Order, shape: Shape) -> int:
     """Most bytes that sweeps hold while they make a block of this shape, besides the block."""
     size, item = _sizes(source, reach, order, shape), source.dtype.itemsize
-    held = voxels(size.held) * _held_item(reach, order, item)
+    held = voxels(size.held) * held_itemsize(reach, order, item)
     read: Shape = (min(size.run, size.needed), *size.wide)
     raw = voxels(read) * item if order.before else 0
     width = max(size.wide[1], shape[2])
-    real = item if all(one.picks is not None for one in reach) else _REAL
+    real = item if all(one.picks is not None for one in reach) else REAL
     coming = size.step * width * (reach[1].widest(size.strip) + size.strip) if order.before else 0
     planes, rows = size.tile
     making = planes * (width * (reach[1].widest(rows) + rows) + 3 * rows * shape[2])
@@ -194,8 +132,8 @@ def _filter_scratch(taps: Taps, reach: Reach, results: int) -> int:
     """Bytes that a filter of so many results holds; those in the middle need no less than those at the ends."""
     if reach.picks is not None:
         return 0
-    some = min(results, _count(reach))
-    first = reach.made.start + (_count(reach) - some) // 2
+    some = min(results, reach.count)
+    first = reach.made.start + (reach.count - some) // 2
     return filter_scratch(taps.part(slice(first, first + some)))
 
 
@@ -244,12 +182,12 @@ class Sweep:
 
     # ----------------------------------------------------------------------------------------------- coming in
 
-    def _window(self, results: Region) -> _Window:
+    def _window(self, results: Region) -> Window:
         before, stored = self._order.before, self._band(results)
         rows, columns = (results[axis] if axis in before else stored[axis - 1] for axis in (1, 2))
         copied = all(self._copies[axis] for axis in before)
         shape = (self._sizes.held[0], rows.stop - rows.start, columns.stop - columns.start)
-        return _Window(shape, self._source.dtype if copied else np.dtype(np.float64))
+        return Window(shape, self._source.dtype if copied else np.dtype(np.float64))
 
     def _incoming(self, results: Region) -> Iterator[tuple[slice, Block | None]]:
         """The source planes that results need, in order; None where they can be read to where they are held."""
@@ -283,7 +221,7 @@ class Sweep:
 
     # ----------------------------------------------------------------------------------------------- going out
 
-    def _finish(self, results: Region, planes: slice, held: _Window, out: Block) -> None:
+    def _finish(self, results: Region, planes: slice, held: Window, out: Block) -> None:
         """Make some planes of a band, a tile at a time."""
         deep, tall = self._sizes.tile
         for k in spans(planes.stop, deep, planes.start):
@@ -295,7 +233,7 @@ class Sweep:
                 else:
                     kernels.to_dtype(values, self._source.dtype, out[place])
 
-    def _make_tile(self, results: Region, tile: Region, held: _Window) -> Block:
+    def _make_tile(self, results: Region, tile: Region, held: Window) -> Block:
         planes, (rows, columns) = self._reach[0].needed(tile[0]), self._band(results)
         if 1 in self._order.before:
             part = _moved(tile[1], -results[1].start)
@@ -332,35 +270,3 @@ def _picked(block: Block, places: npt.NDArray[np.int64], axis: int) -> Block:
     if np.array_equal(places, np.arange(low, low + count)):
         return block[(*[slice(None)] * axis, slice(low, low + count))]
     return block.take(places, axis)
-
-
-class _Window:
-    """Neighbouring planes: the newest are added behind, the oldest make room."""
-
-    __slots__ = ("_first", "_memory", "_offset", "_stop")
-
-    def __init__(self, shape: Shape, dtype: np.dtype[Any]) -> None:
-        self._memory = np.empty(shape, dtype)
-        self._first = self._stop = self._offset = 0
-
-    def room(self, planes: slice, *, keep: int) -> Block:
-        """Where to put the next planes; of those before, the ones from `keep` on stay."""
-        keep = max(keep, self._first)
-        if planes.start != self._stop or keep >= self._stop:
-            self._first, self._stop, self._offset = planes.start, planes.start, 0
-        elif self._offset + planes.stop - self._first > len(self._memory):
-            for n, k in enumerate(range(keep, self._stop)):  # by planes: numpy copies all where both ends overlap
-                self._memory[n] = self._memory[self._offset + k - self._first]
-            self._first, self._offset = keep, 0
-        self._stop = planes.stop
-        return self._at(planes)
-
-    def planes(self, planes: slice) -> Block:
-        """Planes that are held."""
-        assert self._first <= planes.start and planes.stop <= self._stop, "what is needed is held"
-        return self._at(planes)
-
-    def _at(self, planes: slice) -> Block:
-        at = _moved(planes, self._offset - self._first)
-        assert at.stop <= len(self._memory), "the window has room for what comes in"
-        return self._memory[at]

@@ -275,8 +275,8 @@ def test_tables_of_another_source_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["planes", "runs", "deep"])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("steps", STEPS, ids=str)
+@pytest.mark.parametrize("method", ["nearest", "lanczos"])
+@pytest.mark.parametrize("steps", STEPS[:6], ids=str)
 def test_no_plane_is_decoded_twice_for_a_block(kind: str, method: str, steps: Any, sizes: str) -> None:
     source = kinds(np.zeros((31, 12, 14), np.uint16))[kind]
     made = SeparableSource(source, tables(source.shape, steps, method), 0)
@@ -479,4 +479,4 @@ def test_what_is_held_does_not_grow_with_the_number_of_planes(kind: str) -> None
         source = kinds(np.broadcast_to(np.uint16(0), (n, 64, 64)))[kind]
         made = SeparableSource(source, tables(source.shape, (2.5, 1.5, 1.5)), 0)
         costs.append([made.scratch((8, 40, 40)), made.scratch((20, 16, 40))])
-    np.testing.assert_allclose(*costs, rtol=0.3)
+    np.testing.assert_allclose(costs[0], costs[1], rtol=0.1)
