@@ -23,6 +23,8 @@ Vector = npt.NDArray[np.float64]
 
 _TIE = 1e-6
 """Cosines that nobody can tell apart."""
+_NOTHING = 1e-15
+"""A cosine that is rounding."""
 _SQUARE = 1e-4
 """By which axes of a matrix may be off from unit length and right angles: four decimals of text."""
 
@@ -124,7 +126,7 @@ class SlicePlane:
         axis = -axis if turned else axis
         row = _unit(np.array(view.row) - axis * (axis @ np.array(view.row)))
         notes = _turned_note(nearest_view(axis)) if turned else ()
-        return cls(triple_of(vector_of(point, "point")), triple_of(row), triple_of(np.cross(axis, row)), notes)
+        return cls(triple_of(vector_of(point, "point")), triple_of(row), triple_of(_unit(np.cross(axis, row))), notes)
 
     @classmethod
     def through(cls, points: Sequence[npt.ArrayLike]) -> SlicePlane:
@@ -242,6 +244,7 @@ def _said(*points: Vector) -> str:
 def _unit(vector: Vector) -> Vector:
     scaled = vector / np.abs(vector).max()  # squares of tiny or huge numbers are none
     unit: Vector = scaled / np.linalg.norm(scaled)
+    unit[np.abs(unit) < _NOTHING] = 0
     return unit
 
 

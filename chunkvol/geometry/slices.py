@@ -23,7 +23,7 @@ _NOISE = 1e-6
 """Voxels that nobody can tell apart."""
 _SAME = 1e-9
 """Part of a length that is rounding."""
-_MOST_PIXELS = 1 << 24
+_MOST_PIXELS = 1 << 20
 """Of a row or a column: beyond it somebody mistook a unit."""
 
 __all__ = ["Pair", "slab_planes", "slice_grid"]

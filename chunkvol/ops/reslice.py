@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy.typing as npt
 
@@ -11,6 +12,7 @@ from chunkvol.errors import InputError
 from chunkvol.geometry import Geometry
 from chunkvol.geometry.planes import VIEWS, SlicePlane
 from chunkvol.geometry.slices import Pair, slab_planes, slice_grid
+from chunkvol.metadata import Metadata
 from chunkvol.ops.downsample import ReducedSource
 from chunkvol.ops.resample import resample
 from chunkvol.segments import KEY, Segmentation
@@ -20,7 +22,7 @@ COMBINED = ("mean", "max", "min")
 """How the planes of a slab become one; max is a maximum intensity projection, min a minimum one."""
 
 _THIN = 1e-3
-"""Part of a voxel: the thickness at which a thin slice is sampled, so that only the plane itself has to lie inside."""
+"""Part of a voxel that is as good as none."""
 
 __all__ = ["COMBINED", "reslice"]
 
@@ -68,16 +70,18 @@ def reslice(
     InputError
         A length, the method or the way to combine makes no sense for this volume.
     """
-    labels = KEY in volume.metadata.extra
     _check_combine(volume, combine, slab)
     flat = slice_grid(plane, volume.geometry, spacing=spacing, fov=fov, centre=centre, size=size, slab=slab)
     count = slab_planes(plane, volume.geometry, slab) if slab else 1
-    sampled = _thinned(flat) if count == 1 else flat.refined((count, 1, 1))
-    found = resample(
-        volume, sampled, method=method or ("nearest" if labels else "linear"), antialias=False, outside=outside
-    )
-    metadata = replace(found.metadata.with_step(_said(plane, slab, count, combine)), pyramid=volume.metadata.pyramid)
-    metadata = replace(metadata, problems=(*metadata.problems, *plane.notes))
+    how: dict[str, Any] = {
+        "method": method or ("nearest" if KEY in volume.metadata.extra else "linear"),
+        "antialias": False,
+        "outside": outside,
+    }
+    found = resample(volume, flat.refined((count, 1, 1)), **how)
+    # Of a thin slice only the plane itself has to lie inside.
+    told = found if slab else resample(volume, _thinned(flat), **how)
+    metadata = _metadata(told.metadata, volume, plane, _said(plane, slab, count, combine))
     if count == 1:
         return Volume(found.source, flat, metadata)
     kernel = kernels.for_stored(combine, volume.metadata.rescale.slope)
@@ -106,6 +110,13 @@ def _thinned(flat: Geometry) -> Geometry:
     """The same pixels, hardly thick."""
     thick, down, along = flat.spacing
     return replace(flat, spacing=(_THIN * thick, down, along))
+
+
+def _metadata(found: Metadata, volume: Volume, plane: SlicePlane, step: str) -> Metadata:
+    """What is known of the slice; its pixels are of no single image of a series any more."""
+    extra = {key: value for key, value in found.extra.items() if key != "instances"}
+    problems = (*found.problems, *plane.notes)
+    return replace(found.with_step(step), pyramid=volume.metadata.pyramid, problems=problems, extra=extra)
 
 
 def _said(plane: SlicePlane, slab: float, count: int, combine: str) -> str:
