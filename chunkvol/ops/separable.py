@@ -10,7 +10,7 @@ import numpy as np
 
 from chunkvol import kernels
 from chunkvol.errors import InputError
-from chunkvol.kernels.resampling import Taps
+from chunkvol.kernels.resampling import Taps, load_kernels
 from chunkvol.ops.order import Order, best_order
 from chunkvol.ops.reach import Reach, reach_of
 from chunkvol.ops.sweep import Sweep, sweep_bands, sweep_scratch
@@ -139,6 +139,11 @@ class SeparableSource(DerivedSource):
 
     def scratch(self, shape: Shape) -> int:
         return sweep_scratch(self.source, self.taps, self.reach, self.order, shape) + _SMALL * sum(shape)
+
+    def preload(self) -> None:
+        self.source.preload()
+        if any(one.picks is None for one in self.reach):
+            load_kernels()
 
     def read_ahead(self) -> None:
         if self.reach[0].needed(self.reach[0].made).start == 0:
