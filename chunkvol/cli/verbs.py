@@ -11,6 +11,7 @@ VERBS = {
     "downsample": ("write", "Make a scan smaller, in its place."),
     "ingest": ("write", "Put a scan with all pyramid levels into an OME-Zarr store."),
     "convert": ("write", "Write the same voxels in another format."),
+    "slice": ("reslice", "Cut one plane, of any orientation, as one image."),
     "info": ("look", "Say what a scan is, where it lies, and what it would cost to load."),
     "formats": ("look", "List the formats, and what each can keep."),
     "phantom": ("make", "Make a realistic DICOM series with beads at known places."),
@@ -33,7 +34,8 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = import_module(f"chunkvol.cli.{VERBS[cmd_name][0]}")
-        verb: Any = getattr(module, cmd_name)
+        # Names of Python's own have an underscore behind them.
+        verb: Any = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return verb if isinstance(verb, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
