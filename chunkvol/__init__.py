@@ -11,22 +11,27 @@ from chunkvol._version import __version__
 
 if TYPE_CHECKING:
     from chunkvol.errors import ChunkvolError
-    from chunkvol.geometry import Geometry
+    from chunkvol.geometry import Box, Geometry
     from chunkvol.geometry.planes import SlicePlane
+    from chunkvol.markups import Markup, read_markups
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
     from chunkvol.ops.compare import compare
+    from chunkvol.ops.crop import crop
     from chunkvol.ops.downsample import downsample
     from chunkvol.ops.quantise import quantise
-    from chunkvol.ops.reorient import canonical
+    from chunkvol.ops.reorient import canonical, reorient
     from chunkvol.ops.reslice import reslice
     from chunkvol.phantom import write_phantom
     from chunkvol.pipeline import Written, ingest, open_volume, plan_write, write_volume
+    from chunkvol.transforms import read_transform
     from chunkvol.volume import Volume
 
 _HOMES = {
+    "Box": "geometry",
     "ChunkvolError": "errors",
     "Geometry": "geometry",
+    "Markup": "markups",
     "Metadata": "metadata",
     "Plan": "memory",
     "Rescale": "metadata",
@@ -35,19 +40,25 @@ _HOMES = {
     "Written": "pipeline",
     "canonical": "ops.reorient",
     "compare": "ops.compare",
+    "crop": "ops.crop",
     "downsample": "ops.downsample",
     "ingest": "pipeline",
     "open_volume": "pipeline",
     "plan_write": "pipeline",
     "quantise": "ops.quantise",
+    "read_markups": "markups",
+    "read_transform": "transforms",
+    "reorient": "ops.reorient",
     "reslice": "ops.reslice",
     "write_phantom": "phantom",
     "write_volume": "pipeline",
 }
 
 __all__ = [
+    "Box",
     "ChunkvolError",
     "Geometry",
+    "Markup",
     "Metadata",
     "Plan",
     "Rescale",
@@ -57,11 +68,15 @@ __all__ = [
     "__version__",
     "canonical",
     "compare",
+    "crop",
     "downsample",
     "ingest",
     "open_volume",
     "plan_write",
     "quantise",
+    "read_markups",
+    "read_transform",
+    "reorient",
     "reslice",
     "write_phantom",
     "write_volume",
