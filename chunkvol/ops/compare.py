@@ -16,6 +16,8 @@ from chunkvol.progress import Progress, Silent
 from chunkvol.segments import KEY, Segmentation
 from chunkvol.volume import Volume
 
+_SINGLE = 0.01
+"""Voxels by which single precision hardly ever moves a corner: 6e-8 of the distance from the world's origin."""
 _MOST_SEGMENTS = 5
 """Segments that notes tell apart one by one."""
 
@@ -164,6 +166,8 @@ def _stored(volume: Volume) -> str:
 
 
 def _notes(a: Volume, b: Volume, grid: GridDifference) -> Iterator[str]:
+    if not grid.same_space and grid.order is not None and grid.worst_voxels <= _SINGLE:
+        yield f"single precision, as in NIfTI headers, moves corners so little: a tolerance of {_SINGLE} bears it"
     if a.metadata.assumed or b.metadata.assumed:
         whose = " and ".join(name for name, one in (("A", a), ("B", b)) if one.metadata.assumed)
         yield f"the grid of {whose} is assumed, not stated: whether both lie at one place is not known"

@@ -276,6 +276,17 @@ def test_places_within_the_tolerance_are_the_same_and_said() -> None:
     assert compare(volume, ct(), tolerance=0).same
 
 
+def test_places_in_single_precision_are_explained(tmp_path: Path) -> None:
+    """NIfTI keeps places as float32 (nifti1.h: srow_x and qoffset_x are floats)."""
+    grid = replace(oblique_grid((3, 4, 2000), spacing=(0.01, 0.011, 0.012)), origin=(-113.7, 40.3, 90.1))
+    volume = noise_volume(grid)
+    chunkvol.write_volume(volume, tmp_path / "a.nii")
+    found = compare(volume, chunkvol.open_volume(tmp_path / "a.nii"))
+    assert not found.same and 1e-4 < found.grid.worst_voxels < 1e-2
+    assert "single precision" in " ".join(found.notes)
+    assert compare(volume, chunkvol.open_volume(tmp_path / "a.nii"), tolerance=0.01).same
+
+
 def test_left_handed_storage_and_mirror_images_differ() -> None:
     volume = noise_volume(oblique_grid(SHAPE, mirrored=True))
     assert compare(volume, reordered(volume, (0, 1, 2), (False, False, True))).same
