@@ -14,7 +14,7 @@ from chunkvol.kernels.resampling import Taps, load_kernels
 from chunkvol.ops.order import Order, best_order
 from chunkvol.ops.reach import Reach, reach_of
 from chunkvol.ops.sweep import Sweep, sweep_bands, sweep_scratch
-from chunkvol.regions import Region, Shape, region_shape
+from chunkvol.regions import Region, Shape, region_shape, voxels
 from chunkvol.sources import Block, DerivedSource, Source
 
 _SMALL = 64
@@ -107,16 +107,24 @@ class SeparableSource(DerivedSource):
 
     @property
     def rim(self) -> tuple[int, int]:
+        if not all(one.count for one in self.reach):
+            return (0, 0)  # nothing is read
         return self.reach[0].rim, 0 if self.source.whole_planes else self.reach[1].rim
 
     @property
     def prefers_deep(self) -> bool:
         """Where a block reads planes beyond its own share."""
-        return self.source.prefers_deep or self.reach[0].rim > 0
+        return self.source.prefers_deep or self.rim[0] > 0
 
     @property
     def leftover(self) -> Shape:
         return (0, 0, 0)
+
+    @property
+    def region_bytes(self) -> int:
+        parts = enumerate(zip(self.reach, self.shape, strict=True))
+        used = [one.fetched(1, count, skips=axis == 0) for axis, (one, count) in parts]
+        return voxels(used) * self.dtype.itemsize
 
     @property
     def stored_bytes(self) -> int:

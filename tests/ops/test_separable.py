@@ -256,7 +256,8 @@ def test_regions_wholly_outside_need_no_reading() -> None:
     away = SeparableSource(source, shifted_tables(source.shape, (0, 500, 0), (6, 7, 7)), 5)
     assert np.all(away.read(whole(away.shape)) == 5)
     assert not source.regions
-    assert (away.stored_bytes, away.fetched_bytes((2, 7, 7)), away.grain) == (0, 0, (1, 7, 7))
+    assert (away.stored_bytes, away.fetched_bytes((2, 7, 7)), away.region_bytes) == (0, 0, 0)
+    assert (away.rim, away.prefers_deep, away.grain) == ((0, 0), False, (1, 7, 7))
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("uint8", -1), ("uint8", 256), ("int16", np.nan), ("float32", 1e39)])
@@ -297,7 +298,8 @@ def test_planes_that_no_result_is_made_of_are_not_read() -> None:
         np.testing.assert_array_equal(made.read(whole(made.shape))[:, :2, :], array[2::5, 2:9:5, 2:13:5])
         assert sum(r[0].stop - r[0].start for r in source.regions) <= planes
     assert made.source.stored_bytes == 40_000
-    assert SeparableSource(kinds(array)["planes"], taps, 0).stored_bytes == 8000
+    made = SeparableSource(kinds(array)["planes"], taps, 0)
+    assert (made.stored_bytes, made.region_bytes) == (8000, 8 * 11 * 11 * 2)
 
 
 def test_bands_repeat_few_rows_and_chunks() -> None:
@@ -348,6 +350,7 @@ def test_stored_bytes_are_those_of_the_part_that_is_used() -> None:
         made = SeparableSource(kinds(array)[kind], taps, 0)
         assert made.stored_bytes == np.ceil(40_000 * share)
         assert made.fetched_bytes(made.shape) == made.stored_bytes
+        assert made.region_bytes == 20 * 20 * 24 * 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
