@@ -23,6 +23,9 @@ from chunkvol.volume import Volume
 
 PathLike = str | Path
 
+_WORTH_A_NOTE = 1.05
+"""Times that the input is read, beyond which a plan says so."""
+
 __all__ = ["Written", "ingest", "open_volume", "plan_write", "write_volume"]
 
 
@@ -288,11 +291,11 @@ def _with_notes(plan: Plan, volume: Volume) -> Plan:
     if volume.metadata.assumed:
         notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
     shown = volume.source.region_bytes
-    if any(volume.source.rim):
-        fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
+    fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
+    if any(volume.source.rim) and fetched > _WORTH_A_NOTE * shown:
         notes.append(
             f"reads {format_bytes(fetched)}, {fetched / shown:.2f} times the {format_bytes(shown)} of the input that "
-            "the output shows: blocks that lie askew share chunks with their neighbours"
+            "the output shows: neighbouring blocks read what lies between them twice"
         )
     return replace(plan, notes=tuple(notes), region_bytes=shown)
 
