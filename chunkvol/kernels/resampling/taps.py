@@ -128,7 +128,12 @@ def _linear(places: Real, length: int, bell: Real) -> tuple[Whole, Real]:
 
 
 def _area(places: Real, scale: float, length: int) -> tuple[Whole, Real]:
-    """Shares of the voxels in the width of each result, cut at the outer faces; faces are counted from 0 to length."""
+    """Shares of the voxels in the width of each result, cut at the outer faces; faces are counted from 0 to length.
+
+    The part of a voxel that is cut counts at the middle of the part, between the voxel's centre and the next one.
+    Without that, results would lie up to an eighth of a voxel beside their place; where nothing is cut they are block
+    means, and at scale 1 linear interpolation.
+    """
     low, high = places - 0.5 * scale + 0.5, places + 0.5 * scale + 0.5
     for faces in (low, high):
         whole = np.rint(faces)
@@ -139,7 +144,16 @@ def _area(places: Real, scale: float, length: int) -> tuple[Whole, Real]:
     voxels = first[:, None] + np.arange(taps)
     shares = np.minimum(voxels + 1, high[:, None]) - np.maximum(voxels, low[:, None])
     np.maximum(shares, 0, out=shares)
-    return first.astype(np.int64), shares / total_of(shares)[:, None]
+    first = first.astype(np.int64)
+    last = np.ceil(high).astype(np.int64) - 1 - first
+    rows = np.flatnonzero(last > 0)
+    ends = ((np.zeros_like(last[rows]), 1), (last[rows], -1))
+    cut = [shares[rows, end] for end, _ in ends]
+    for (end, inwards), share in zip(ends, cut, strict=True):
+        moved = share * (1 - share) / 2
+        shares[rows, end] -= moved
+        shares[rows, end + inwards] += moved
+    return first, shares / total_of(shares)[:, None]
 
 
 def _cubic(places: Real, length: int, bell: Real) -> tuple[Whole, Real]:
