@@ -292,7 +292,7 @@ def _with_notes(plan: Plan, volume: Volume) -> Plan:
         notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
     shown = volume.source.region_bytes
     fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
-    if any(volume.source.rim) and fetched > _WORTH_A_NOTE * shown:
+    if any(volume.source.rim) and volume.shape[0] > 1 and fetched > _WORTH_A_NOTE * shown:
         notes.append(
             f"reads {format_bytes(fetched)}, {fetched / shown:.2f} times the {format_bytes(shown)} of the input that "
             "the output shows: neighbouring blocks read what lies between them twice"
