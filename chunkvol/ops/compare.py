@@ -226,8 +226,8 @@ def _grid_rows(grid: GridDifference) -> Iterator[tuple[str, str]]:
 
 
 def _space_rows(grid: GridDifference) -> Iterator[tuple[str, str]]:
-    what = "corner voxels" if grid.order is not None else "corners of the outer faces"
-    yield "corners", f"{what} up to {grid.worst_mm:.6g} mm apart, {grid.worst_voxels:.6g} voxels of A"
+    what = "" if grid.order is not None else "of the outer faces "
+    yield "corners", f"{what}up to {grid.worst_mm:.6g} mm apart, {grid.worst_voxels:.6g} voxels of A"
     if grid.order is None:
         a, b = (" x ".join(map(str, shape[::-1])) for shape in grid.shapes)
         yield "size", f"{a} voxels (x, y, z) in A, {b} in B"
@@ -249,7 +249,7 @@ def _found_rows(found: ValueDifference, tolerance: float) -> Iterator[tuple[str,
     if found.differing:
         most = f", and by no more than {tolerance:g}" if tolerance and found.within(tolerance) else ""
         yield "values", f"{found.differing} of {found.voxels} differ{most}"
-        yield "mean", f"{found.mean:.6g} of all absolute differences"
+        yield "mean", f"{found.mean:.6g} (absolute difference of all voxels)"
     if found.nonfinite:
         yield (
             "values",

@@ -80,7 +80,7 @@ def test_another_place_is_measured(command: Command, nrrd: Path, tmp_path: Path)
     chunkvol.write_volume(moved, tmp_path / "moved.nrrd")
     done = command("compare", nrrd, tmp_path / "moved.nrrd")
     differs(done, "different space$")
-    assert "corner voxels up to 0.05 mm apart, 0.1 voxels of A" in done.out
+    assert "corners   up to 0.05 mm apart, 0.1 voxels of A" in done.out
     assert "of B lies (0.03, 0, -0.04) mm" in done.out
     assert command("compare", nrrd, tmp_path / "moved.nrrd", "--tolerance", 0.11).code == 0
 

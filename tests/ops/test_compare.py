@@ -173,6 +173,14 @@ def test_what_itk_orients_is_the_same(tmp_path: Path, code: str) -> None:
     assert compare(chunkvol.open_volume(tmp_path / "a.mha"), chunkvol.open_volume(tmp_path / "b.nii.gz")).same
 
 
+def test_real_files_in_eight_orientations_are_the_same(visible: Path) -> None:
+    paths = sorted((visible / "nifti_orient_8").glob("*.nii.gz"))
+    volumes = [chunkvol.open_volume(path) for path in paths]
+    assert len(volumes) == 8
+    for volume in volumes[1:]:
+        assert compare(volumes[0], volume).verdict == "same space, different storage"
+
+
 # ------------------------------------------------------------------------------------------------------- values
 
 
@@ -260,6 +268,7 @@ def test_other_shapes_are_said_and_their_values_left() -> None:
     found = compare(volume, volume[1:])
     assert found.verdict == "different space" and found.values is None
     assert "11 x 10 x 9 voxels (x, y, z) in A, 11 x 10 x 8 in B" in str(found)
+    assert "corners   of the outer faces up to 2.5 mm apart, 5 voxels of A" in str(found)
     assert "values    not compared, since no storage order makes the sizes equal" in str(found)
     assert found.to_json()["values"] is None
     assert "88.8889% of A's field of view, 100.0000% of B's" in str(found)
