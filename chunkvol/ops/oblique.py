@@ -10,6 +10,7 @@ made of the same voxels in the same order, whatever lies around them.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -35,9 +36,11 @@ from chunkvol.kernels.tiles import SLACK, Buffer
 from chunkvol.ops.bricks import BrickedSource, brick_cells, bricked, bricks_bytes
 from chunkvol.ops.cells import HeldCells, cells_of, reads_rows
 from chunkvol.ops.tiling import Tiling
-from chunkvol.regions import Region, Shape, ceil_div, region_shape, voxels, whole
+from chunkvol.regions import Region, Shape, ceil_div, intersection, region_shape, voxels, whole
 from chunkvol.sources import Block, DerivedSource, Source
 
+_COLUMN = (16, 32, 8)
+"""Voxels of the columns, the last along themselves, in which a box is smoothed where it is needed."""
 _USUAL = (192, 192)
 """Planes and rows of a block, for judging how often a source would be read."""
 _OFTEN = 3
@@ -247,7 +250,7 @@ class _Work:
         held.fetch(runs)
         block = self._box.shaped(region_shape(wide))
         held.fill(block, wide, runs)
-        block = self._smoothed(block, wide, box)
+        block = self._smoothed(tile, block, wide, box)
         start = [part.start for part in box]
         sample(
             block,
@@ -267,18 +270,41 @@ class _Work:
         )
         return k, j, i
 
-    def _smoothed(self, block: Block, wide: Region, box: Region) -> Block:
-        """The block of `wide` voxels smoothed along each axis that asks for it, and cut to the box."""
-        turn = 0
-        for axis, taps in enumerate(self._source._taps):
+    def _smoothed(self, tile: Region, block: Block, wide: Region, box: Region) -> Block:
+        """The block of `wide` voxels smoothed along each axis that asks for it, and cut to the box.
+
+        Only columns that the tile comes near are filtered, which are less than half of them.
+        """
+        source, turn, now = self._source, 0, list(wide)
+        for axis, taps in enumerate(source._taps):
             if taps is None:
                 continue
-            part = box[axis]
-            shape = [part.stop - part.start if other == axis else n for other, n in enumerate(block.shape)]
-            result = self._smooth[turn].shaped(shape)
-            block = filter_axis(block, taps.part(part), axis, start=wide[axis].start, out=result)
-            turn = 1 - turn
+            first, now[axis] = now[axis].start, box[axis]
+            result = self._smooth[turn].shaped([part.stop - part.start for part in now])
+            for part in self._columns(tile, (now[0], now[1], now[2]), axis):
+                here = [slice(s.start - n.start, s.stop - n.start) for s, n in zip(part, now, strict=True)]
+                out, here[axis] = result[tuple(here)], slice(None)
+                filter_axis(block[tuple(here)], taps.part(part[axis]), axis, start=first, out=out)
+            block, turn = result, 1 - turn
         return block
+
+    def _columns(self, tile: Region, box: Region, axis: int) -> Iterator[Region]:
+        """The parts of a box that may be needed once it is smoothed along an axis, and along those before it."""
+        source = self._source
+        near = source._tiling.near
+        order = [other for other in range(3) if other != axis] + [axis]
+        reach = [near if other <= axis else source._reach[other] for other in order]
+        turned = [box[other] for other in order]
+        before = [-part.start % size for part, size in zip(turned, _COLUMN, strict=True)]
+        volume = [source.source.shape[other] for other in order]
+        cells = Cells(tuple(volume), _COLUMN, tuple(before))
+        rows, offset = source.mapping.matrix, source.mapping.offset
+        seen = Mapping(tuple(rows[other] for other in order), tuple(offset[other] for other in order))
+        for a, b, first, stop in met(seen, tile, reach, cells, tuple(turned)).tolist():
+            found = cells.span(0, a, a + 1), cells.span(1, b, b + 1), cells.span(2, first, stop)
+            cut = intersection(found, tuple(turned))
+            k, j, i = (cut[order.index(other)] for other in range(3))
+            yield k, j, i
 
 
 def _radius(taps: Taps) -> int:

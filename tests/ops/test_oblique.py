@@ -70,6 +70,7 @@ def seen_from(source: Geometry, shape: Shape, degrees: tuple[float, float, float
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles so small that a small volume has many."""
     monkeypatch.setattr(tiling, "_TILE_VOXELS", 200)
+    monkeypatch.setattr(tiling, "_SMOOTHED_VOXELS", 400)
 
 
 # ----------------------------------------------------------------------------------------------------------- laws
@@ -130,7 +131,7 @@ def test_bytes_do_not_depend_on_the_tile(monkeypatch: pytest.MonkeyPatch) -> Non
     array = np.random.default_rng(3).normal(size=grid.shape).astype("float32")
     found = {}
     for most in (60, 3000, 10**6):
-        monkeypatch.setattr(tiling, "_TILE_VOXELS", most)
+        monkeypatch.setattr(tiling, "_SMOOTHED_VOXELS", most)
         source = onto(target, grid, made(array, "chunks"), "cubic")
         found[source.grain] = source.read(whole(target.shape)).tobytes()
     assert len(found) == 3
