@@ -25,7 +25,7 @@ __all__ = ["compare"]
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--tolerance", type=float, default=1e-4, show_default=True, help="Of places, in voxels of A.")
+@click.option("--tolerance", type=float, default=0.01, show_default=True, help="Of places, in voxels of A.")
 @click.option("--value-tolerance", type=float, default=0.0, show_default=True, help="Of real values.")
 @click.option("--geometry-only", is_flag=True, help="Compare places and read no voxels.")
 @click.option("--level", type=click.IntRange(0), default=0, show_default=True, help="Of a pyramid; 0 is the finest.")

@@ -93,7 +93,7 @@ def compare(
     a: Volume,
     b: Volume,
     *,
-    tolerance: float = 1e-4,
+    tolerance: float = 0.01,
     value_tolerance: float = 0.0,
     geometry_only: bool = False,
     budget: str | float | None = None,
@@ -114,7 +114,8 @@ def compare(
     a, b
         Read lazily, in blocks.
     tolerance
-        Distance between corner voxels that is none, in voxels along a's finest axis.
+        Distance between corner voxels that is none, in voxels along a's finest axis; by default what the float32 of
+        NIfTI headers can be off by, and no one can see.
     value_tolerance
         Difference of real values that is none. NaN differs from all but NaN, whatever the tolerance.
     geometry_only
