@@ -23,7 +23,7 @@ _FEWEST = 16
 _SLAB_BYTES = 64 << 20
 """Planes that are held while the copy is made."""
 
-__all__ = ["BrickedSource", "brick_cells", "bricked", "bricks_bytes", "bricks_held"]
+__all__ = ["BrickedSource", "brick_cells", "bricked", "bricks_bytes", "bricks_held", "bricks_scratch"]
 
 
 def brick_cells(source: Source) -> Cells:
@@ -38,6 +38,11 @@ def bricks_held(source: Source) -> int:
     slab = (planes, *source.shape[1:])
     row = (planes, min(_SIDE, source.shape[1]), source.shape[2])
     return (voxels(slab) + voxels(row)) * source.dtype.itemsize + source.scratch(slab)
+
+
+def bricks_scratch(source: Source, shape: Shape) -> int:
+    """Bytes that reading a block from the copy of a source holds besides the block."""
+    return BrickedSource(Path(), source.shape, source.dtype, brick_cells(source).cell).scratch(shape)
 
 
 def bricks_bytes(source: Source, runs: Runs | None = None) -> tuple[int, int]:

@@ -10,9 +10,8 @@ made of the same voxels in the same order, whatever lies around them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +19,15 @@ import numpy as np
 
 from chunkvol.geometry import Mapping
 from chunkvol.geometry.grid import Triple
-from chunkvol.geometry.overlap import Cells, Runs, met, needed, overlap_voxels, source_box
-from chunkvol.kernels.resampling import (
-    Taps,
-    filter_axis,
-    filter_scratch,
-    load_kernels,
-    sample,
-    sample_reach,
-    sample_scratch,
-    smoothing_taps,
-)
-from chunkvol.kernels.rounding import to_dtype
-from chunkvol.kernels.tiles import SLACK, Buffer
-from chunkvol.ops.bricks import BrickedSource, brick_cells, bricked, bricks_bytes
+from chunkvol.geometry.overlap import Cells, Runs, needed, overlap_voxels
+from chunkvol.kernels.resampling import load_kernels, sample_reach
+from chunkvol.ops.bricks import BrickedSource, brick_cells, bricked, bricks_bytes, bricks_scratch
 from chunkvol.ops.cells import HeldCells, cells_of, reads_rows
+from chunkvol.ops.tilemaker import Smoothing, TileMaker, making_bytes, reach_of, smoothing_of, working_type
 from chunkvol.ops.tiling import Tiling
-from chunkvol.regions import Region, Shape, ceil_div, intersection, region_shape, voxels, whole
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, voxels, whole
 from chunkvol.sources import Block, DerivedSource, Source
 
-_COLUMN = (16, 32, 8)
-"""Voxels of the columns, the last along themselves, in which a box is smoothed where it is needed."""
 _USUAL = (192, 192)
 """Planes and rows of a block, for judging how often a source would be read."""
 _OFTEN = 3
@@ -49,9 +36,6 @@ _CACHED = 256 << 20
 """Bytes of a file that the system keeps in memory, however often it is read."""
 
 __all__ = ["ObliqueSource"]
-
-_smoothing = lru_cache(maxsize=16)(smoothing_taps)
-"""Tables are made once, since every read needs them."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +92,35 @@ class ObliqueSource(DerivedSource):
 
     def preload(self) -> None:
         self.source.preload()
-        smooth = [taps for taps in self._taps if taps is not None]  # made now: they count as part of the program
-        load_kernels(self._working if smooth else self.dtype, self.method)
+        # The tables of the smoothing are made here too, and count as part of the program.
+        load_kernels(working_type(self.dtype, self._smoothing), self.method)
 
     # ------------------------------------------------------------------------------------------------- reading
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out
-        tiling = self._tiling
-        held, work = HeldCells(self.source, tiling.cells), _Work(self, tiling.clipped(block.shape))
+        tiling = self._tiling_of(cells_of(self.source))  # where the copy that plans count with was not made
+        held, maker = HeldCells(self.source, tiling.cells), self._maker(tiling, block)
         for layer in tiling.layers(region):
-            held.keep(needed(self.mapping, layer, self.source.shape, self._reach, tiling.cells))
+            held.keep(needed(self.mapping, layer, self.source.shape, tiling.reach, tiling.cells))
             for tile in tiling.tiles(layer):
                 k, j, i = (slice(s.start - r.start, s.stop - r.start) for s, r in zip(tile, region, strict=True))
-                work.make(held, tile, block[k, j, i])
+                maker.make(held, tile, block[k, j, i])
         return block
+
+    def _maker(self, tiling: Tiling, block: Block) -> TileMaker:
+        tile = tiling.clipped((block.shape[0], block.shape[1], block.shape[2]))
+        return TileMaker(tiling, self._smoothing, method=self.method, outside=self.outside, dtype=self.dtype, tile=tile)
+
+    def scratch(self, shape: Shape) -> int:
+        tiling, item = self._tiling, self.dtype.itemsize
+        tile = tiling.clipped(shape)
+        k, j, i = tiling.cells.cell
+        run = (k, j, i * tiling.run(tile))
+        held = tiling.held(shape) * voxels((k, j, i)) * item
+        inner = self.source.scratch(run) if self._bricks is None else bricks_scratch(self.source, run)
+        reading = voxels(run) * item + inner
+        return held + reading + making_bytes(tiling, self._smoothing, self.method, self.dtype, tile)
 
     # ------------------------------------------------------------------------------------------------- staging
 
@@ -177,140 +175,9 @@ class ObliqueSource(DerivedSource):
         return Tiling(self.mapping, self.shape, sample_reach(self.method), self._reach, cells)
 
     @property
-    def _taps(self) -> tuple[Taps | None, Taps | None, Taps | None]:
-        """What goes before `sample` along each source axis."""
-        k, j, i = (
-            _smoothing(self.method, width=width, length=length, antialias=self.antialias)
-            for width, length in zip(self.mapping.widths, self.source.shape, strict=True)
-        )
-        return k, j, i
+    def _smoothing(self) -> Smoothing:
+        return smoothing_of(self.method, self.mapping, self.source.shape, antialias=self.antialias)
 
     @cached_property
     def _reach(self) -> Triple:
-        """Source voxels that a value needs on either side, those of the smoothing included."""
-        near = sample_reach(self.method)
-        k, j, i = (float(near + (0 if taps is None else _radius(taps))) for taps in self._taps)
-        return k, j, i
-
-    @property
-    def _working(self) -> np.dtype[Any]:
-        """Type of smoothed voxels: the rounding of single precision is small beside that of 16 bits."""
-        small = self.dtype.itemsize <= 2 or self.dtype == np.float32
-        return np.dtype(np.float32 if small else np.float64)
-
-    # -------------------------------------------------------------------------------------------------- memory
-
-    def scratch(self, shape: Shape) -> int:
-        tiling, item = self._tiling, self.dtype.itemsize
-        tile = tiling.clipped(shape)
-        k, j, i = tiling.cells.cell
-        run = (k, j, i * tiling.run(tile))
-        held = tiling.held(shape) * voxels((k, j, i)) * item
-        reading = voxels(run) * item + self.source.scratch(run)
-        box = voxels(tiling.box(tile)) * item
-        making = max([sample_scratch(self.method, tile), *map(filter_scratch, filter(None, self._taps))])
-        return held + box + sum(self._smoothed(tile)) * self._working.itemsize + max(reading, making) + SLACK
-
-    def _smoothed(self, tile: Shape) -> tuple[int, int]:
-        """Voxels of the two buffers that take turns while the axes of a box are smoothed."""
-        sizes = [voxels(self._tiling.box(tile, smoothed=axis + 1)) for axis, taps in enumerate(self._taps) if taps]
-        first, second = (*sizes, 0, 0)[:2]
-        return first, second
-
-
-class _Work:
-    """Makes one tile after the other in the same memory.
-
-    Parameters
-    ----------
-    source
-        What is read.
-    tile
-        The largest one.
-    """
-
-    __slots__ = ("_box", "_other", "_smooth", "_source")
-
-    def __init__(self, source: ObliqueSource, tile: Shape) -> None:
-        self._source = source
-        self._other = to_dtype(np.array([source.outside], float), source.dtype)[0]
-        self._box = Buffer(voxels(source._tiling.box(tile)), source.dtype)
-        self._smooth = [Buffer(size, source._working) for size in source._smoothed(tile)]
-
-    def make(self, held: HeldCells, tile: Region, out: Block) -> None:
-        """Fill `out` with the values of a tile."""
-        source = self._source
-        near = (source._tiling.near,) * 3
-        box = source_box(source.mapping, tile, source.source.shape, near)
-        if box is None:
-            out[...] = self._other
-            return
-        wide = self._widened(box)
-        runs = met(source.mapping, tile, source._reach, source._tiling.cells, wide)
-        held.fetch(runs)
-        block = self._box.shaped(region_shape(wide))
-        held.fill(block, wide, runs)
-        block = self._smoothed(tile, block, wide, box)
-        start = [part.start for part in box]
-        sample(
-            block,
-            start,
-            source.mapping,
-            tile,
-            method=source.method,
-            shape=source.source.shape,
-            outside=source.outside,
-            out=out,
-        )
-
-    def _widened(self, box: Region) -> Region:
-        """The voxels that a box is smoothed from."""
-        k, j, i = (
-            part if taps is None else taps.needed(part) for part, taps in zip(box, self._source._taps, strict=True)
-        )
-        return k, j, i
-
-    def _smoothed(self, tile: Region, block: Block, wide: Region, box: Region) -> Block:
-        """The block of `wide` voxels smoothed along each axis that asks for it, and cut to the box.
-
-        Only columns that the tile comes near are filtered, which are less than half of them.
-        """
-        source, turn, now = self._source, 0, list(wide)
-        for axis, taps in enumerate(source._taps):
-            if taps is None:
-                continue
-            first, now[axis] = now[axis].start, box[axis]
-            result = self._smooth[turn].shaped([part.stop - part.start for part in now])
-            for part in self._columns(tile, (now[0], now[1], now[2]), axis):
-                here = [slice(s.start - n.start, s.stop - n.start) for s, n in zip(part, now, strict=True)]
-                out, here[axis] = result[tuple(here)], slice(None)
-                filter_axis(block[tuple(here)], taps.part(part[axis]), axis, start=first, out=out)
-            block, turn = result, 1 - turn
-        return block
-
-    def _columns(self, tile: Region, box: Region, axis: int) -> Iterator[Region]:
-        """The parts of a box that may be needed once it is smoothed along an axis, and along those before it."""
-        source = self._source
-        near = source._tiling.near
-        order = [other for other in range(3) if other != axis] + [axis]
-        reach = [near if other <= axis else source._reach[other] for other in order]
-        turned = [box[other] for other in order]
-        before = [-part.start % size for part, size in zip(turned, _COLUMN, strict=True)]
-        volume = [source.source.shape[other] for other in order]
-        cells = Cells(tuple(volume), _COLUMN, tuple(before))
-        rows, offset = source.mapping.matrix, source.mapping.offset
-        seen = Mapping(tuple(rows[other] for other in order), tuple(offset[other] for other in order))
-        for a, b, first, stop in met(seen, tile, reach, cells, tuple(turned)).tolist():
-            found = cells.span(0, a, a + 1), cells.span(1, b, b + 1), cells.span(2, first, stop)
-            cut = intersection(found, tuple(turned))
-            k, j, i = (cut[order.index(other)] for other in range(3))
-            yield k, j, i
-
-
-def _radius(taps: Taps) -> int:
-    """Voxels that a smoothed one is made of on either side of it, at most."""
-    some = taps.weights != 0
-    here = np.arange(len(taps.first))
-    first = taps.first + some.argmax(axis=1)
-    last = taps.first + some.shape[1] - 1 - some[:, ::-1].argmax(axis=1)
-    return int(max((here - first).max(), (last - here).max()))
+        return reach_of(self.method, self._smoothing)

@@ -183,6 +183,7 @@ def test_nearest_is_the_nearest_voxel(target: Geometry, source: Geometry, seed: 
 @pytest.mark.parametrize(
     ("method", "interpolator", "rim"), [("nearest", "Nearest", 0), ("linear", "Linear", 1), ("cubic", "BSpline", 8)]
 )
+@settings(max_examples=15)
 @given(st.data())
 def test_itk_finds_the_same(method: str, interpolator: str, rim: float, data: Any) -> None:
     itk: Any = pytest.importorskip("SimpleITK")
@@ -396,6 +397,16 @@ def test_planes_that_are_decoded_whole_are_copied_once(tmp_path: Path) -> None:
     assert max(planes.decoded().values()) == 1  # type: ignore[attr-defined]  # of `Grained`
     staged.read(whole(target.shape))
     assert len(planes.regions) <= 4  # type: ignore[attr-defined]  # as above
+
+
+def test_planes_that_are_decoded_whole_can_be_read_without_a_copy() -> None:
+    grid = oblique_grid((60, 50, 70))
+    target = seen_from(grid, (30, 40, 20), (40, 10, -25))
+    array = np.random.default_rng(3).integers(0, 3000, grid.shape, dtype="uint16")
+    planes = made(array, "planes")
+    wanted = onto(target, grid, array).read(whole(target.shape))
+    np.testing.assert_array_equal(onto(target, grid, planes).read(whole(target.shape)), wanted)
+    assert max(planes.decoded().values()) == 1  # type: ignore[attr-defined]  # of `Grained`
 
 
 def test_long_rows_are_copied_first_but_not_for_a_small_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
