@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from chunkvol.markups import Markup, read_markups
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
+    from chunkvol.ops.align import align
     from chunkvol.ops.compare import compare
     from chunkvol.ops.crop import crop
     from chunkvol.ops.downsample import downsample
     from chunkvol.ops.quantise import quantise
     from chunkvol.ops.reorient import canonical, reorient
+    from chunkvol.ops.resample import resample
     from chunkvol.ops.reslice import reslice
     from chunkvol.phantom import write_phantom
     from chunkvol.pipeline import Written, ingest, open_volume, plan_write, write_volume
@@ -38,6 +40,7 @@ _HOMES = {
     "SlicePlane": "geometry.planes",
     "Volume": "volume",
     "Written": "pipeline",
+    "align": "ops.align",
     "canonical": "ops.reorient",
     "compare": "ops.compare",
     "crop": "ops.crop",
@@ -49,6 +52,7 @@ _HOMES = {
     "read_markups": "markups",
     "read_transform": "transforms",
     "reorient": "ops.reorient",
+    "resample": "ops.resample",
     "reslice": "ops.reslice",
     "write_phantom": "phantom",
     "write_volume": "pipeline",
@@ -66,6 +70,7 @@ __all__ = [
     "Volume",
     "Written",
     "__version__",
+    "align",
     "canonical",
     "compare",
     "crop",
@@ -77,6 +82,7 @@ __all__ = [
     "read_markups",
     "read_transform",
     "reorient",
+    "resample",
     "reslice",
     "write_phantom",
     "write_volume",

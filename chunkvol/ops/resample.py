@@ -106,7 +106,9 @@ def resample(
     seen = target if transform is None else moved(target, transform)
     problems = _seen_part(volume, seen, value)
     source = _voted(volume, seen, value) if chosen == LABEL else _found(volume, seen, chosen, antialias, value)
-    metadata = volume.metadata.with_step(_said(chosen, antialias, value, transform))
+    # The list of a series' images is one of planes, of which none is left.
+    extra = {name: fact for name, fact in volume.metadata.extra.items() if name != "instances"}
+    metadata = replace(volume.metadata, extra=extra).with_step(_said(chosen, antialias, value, transform))
     if transform is not None:
         frame = like.metadata.frame_of_reference if isinstance(like, Volume) else ""
         metadata = replace(metadata, frame_of_reference=frame)
