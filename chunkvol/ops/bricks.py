@@ -36,8 +36,8 @@ def bricks_held(source: Source) -> int:
     """Bytes that `bricked` holds while it copies a source."""
     planes = _step(source)
     slab = (planes, *source.shape[1:])
-    row = (planes, min(_SIDE, source.shape[1]), source.shape[2])
-    return (voxels(slab) + voxels(row)) * source.dtype.itemsize + source.scratch(slab)
+    brick = (planes, *brick_cells(source).cell[1:])
+    return (voxels(slab) + voxels(brick)) * source.dtype.itemsize + source.scratch(slab)
 
 
 def bricks_scratch(source: Source, shape: Shape) -> int:
@@ -79,9 +79,10 @@ def bricked(source: Source, folder: Path, runs: Runs | None = None) -> BrickedSo
     )
     with open(copy.path, "wb") as file:
         file.truncate(voxels(source.shape) * source.dtype.itemsize)
+    memory = np.empty(_step(source) * source.shape[1] * source.shape[2], source.dtype)
     with system.opened(copy.path, write=True) as fd:
         for part in _slabs(cells, _all(cells) if runs is None else runs):
-            _copy_slab(source, copy, part, fd)
+            _copy_slab(source, copy, part, fd, memory)
     return copy
 
 
@@ -119,12 +120,13 @@ def _slabs(cells: Cells, runs: Runs) -> Iterator[_Slab]:
             yield _Slab(k, tuple((j, first, stop) for j, first, stop in rows))
 
 
-def _copy_slab(source: Source, copy: BrickedSource, part: _Slab, fd: int) -> None:
-    """Read some planes at a time; those of one brick lie together in the file."""
+def _copy_slab(source: Source, copy: BrickedSource, part: _Slab, fd: int, memory: Block) -> None:
+    """Read some planes at a time, into the same memory; those of one brick lie together in the file."""
     cells, size = copy.cells, source.dtype.itemsize
     slab, rows = cells.span(0, part.k, part.k + 1), cells.span(1, part.first, part.stop)
     for planes in spans(slab.stop, _step(source), slab.start):
-        block = source.read((planes, rows, slice(0, source.shape[2])))
+        region = (planes, rows, slice(0, source.shape[2]))
+        block = source.read(region, memory[: voxels(region_shape(region))].reshape(region_shape(region)))
         for j, first, stop in part.rows:
             js = cells.span(1, j, j + 1)
             band = block[:, js.start - rows.start : js.stop - rows.start]

@@ -21,7 +21,7 @@ from chunkvol.geometry import Mapping
 from chunkvol.geometry.grid import Triple
 from chunkvol.geometry.overlap import Cells, Runs, needed, overlap_voxels
 from chunkvol.kernels.resampling import load_kernels, sample_reach
-from chunkvol.ops.bricks import BrickedSource, brick_cells, bricked, bricks_bytes, bricks_scratch
+from chunkvol.ops.bricks import BrickedSource, brick_cells, bricked, bricks_bytes, bricks_held, bricks_scratch
 from chunkvol.ops.cells import HeldCells, cells_of, reads_rows
 from chunkvol.ops.tilemaker import Smoothing, TileMaker, making_bytes, reach_of, smoothing_of, working_type
 from chunkvol.ops.tiling import Tiling
@@ -129,6 +129,11 @@ class ObliqueSource(DerivedSource):
         if self._bricks is None:
             return self.source.staging_bytes
         return self.source.staging_bytes + bricks_bytes(self.source, self._bricks)[0]
+
+    @property
+    def staging_held(self) -> int:
+        """Bytes of memory that `staged` holds while it makes a copy of its own; 0 where it makes none."""
+        return 0 if self._bricks is None else bricks_held(self.source)
 
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)
