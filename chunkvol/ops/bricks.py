@@ -37,7 +37,7 @@ def bricks_held(source: Source) -> int:
     planes = _step(source)
     slab = (planes, *source.shape[1:])
     brick = (planes, *brick_cells(source).cell[1:])
-    return (voxels(slab) + voxels(brick)) * source.dtype.itemsize + source.scratch(slab)
+    return (voxels(slab) + 2 * voxels(brick)) * source.dtype.itemsize + source.scratch(slab)
 
 
 def bricks_scratch(source: Source, shape: Shape) -> int:
