@@ -25,7 +25,19 @@ _UNITS |= {"tb": 10**12, "kib": 1 << 10, "mib": MIB, "gib": GIB, "tib": 1 << 40}
 
 Step = TypeVar("Step")
 
-__all__ = ["Phase", "Plan", "Result", "Terms", "default_budget", "fit", "format_bytes", "parse_bytes", "too_small"]
+__all__ = [
+    "Phase",
+    "Plan",
+    "Result",
+    "Terms",
+    "check_staging",
+    "default_budget",
+    "fit",
+    "format_bytes",
+    "parse_bytes",
+    "process_bytes",
+    "too_small",
+]
 
 
 def parse_bytes(text: str | float) -> int:
@@ -148,8 +160,7 @@ class Plan:
     @property
     def peak_bytes(self) -> int:
         """The most that the process will hold."""
-        held = max((phase.memory for phase in self.phases), default=0)
-        return self.baseline + SLACK + held + held // _LOOSE
+        return process_bytes(self.baseline, max((phase.memory for phase in self.phases), default=0))
 
     @property
     def disk_bytes(self) -> int:
@@ -237,7 +248,42 @@ def too_small(budget: int, error: BudgetError) -> BudgetError:
     """The error for a budget that nothing fits, naming the smallest that would do."""
     shortfall = getattr(error, "shortfall", 0)
     needed = math.ceil((budget + shortfall + shortfall // _LOOSE) * 1.02 / MIB)
-    return BudgetError(
+    return _refused(budget, needed)
+
+
+def check_staging(budget: int, least: int, error: BudgetError | None) -> None:
+    """Refuse a budget that does not hold what has to be copied before the work can begin.
+
+    Parameters
+    ----------
+    budget
+        Bytes that the process may hold.
+    least
+        Bytes that it holds while the copy is made.
+    error
+        What the work itself is refused with, of `too_small`; raised where that needs more.
+
+    Raises
+    ------
+    BudgetError
+        With the smallest budget that would do for both.
+    """
+    needed = math.ceil(least / MIB)
+    if error is not None and not 0 < getattr(error, "needed", 0) < needed:
+        raise error
+    if error is not None or least > budget:
+        raise _refused(budget, needed) from None
+
+
+def _refused(budget: int, needed: int) -> BudgetError:
+    error = BudgetError(
         f"the memory budget of {format_bytes(budget)} is too small for this work; "
         f"the smallest that fits is --memory {needed}MiB"
     )
+    error.needed = needed  # type: ignore[attr-defined]  # read by `check_staging`
+    return error
+
+
+def process_bytes(baseline: int, held: int) -> int:
+    """The most that a process holds whose work holds so much beside its baseline."""
+    return baseline + SLACK + held + held // _LOOSE

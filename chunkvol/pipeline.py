@@ -18,7 +18,7 @@ from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
 from chunkvol.packing.unpack import UNPACK
 from chunkvol.progress import Progress, Silent
-from chunkvol.regions import ceil_div, voxels
+from chunkvol.regions import voxels
 from chunkvol.volume import Volume
 
 PathLike = str | Path
@@ -246,18 +246,15 @@ def _prepare(
     if not (scheduler == "threads" or scheduler == "local"):
         count = 1  # on a cluster the budget is each worker's own
     terms = Terms(count, limit, _baseline(scheduler, count), f"write {target.name} ({row.name})")
-    job = row.prepare(volume, target, terms, **options)
-    _check_staging(volume, job.plan)
+    source = volume.source
+    least = memory.process_bytes(terms.baseline, source.staging_scratch) if source.staging_bytes else 0
+    try:
+        job = row.prepare(volume, target, terms, **options)
+    except BudgetError as error:
+        memory.check_staging(limit, least, error)
+        raise  # cannot be: it is refused
+    memory.check_staging(limit, least, None)
     return job
-
-
-def _check_staging(volume: Volume, plan: Plan) -> None:
-    """Refuse what has to be copied first and does not fit while it is; formats see to what comes after."""
-    if volume.source.staging_scratch and plan.peak_bytes > plan.budget:
-        raise BudgetError(
-            f"the memory budget of {memory.format_bytes(plan.budget)} is too small to copy the voxels in their new "
-            f"order, which comes first; the smallest that fits is --memory {ceil_div(plan.peak_bytes, 1 << 20)}MiB"
-        )
 
 
 def _baseline(scheduler: Any, workers: int) -> int:

@@ -100,7 +100,7 @@ class Source(ABC):
 
     @property
     def staging_scratch(self) -> int:
-        """Upper bound of the bytes held while `staged` makes a copy, where that is more than a stream."""
+        """Upper bound of the bytes held while `staged` makes a copy; 0 where it is the usual stream's."""
         return 0
 
     def staged(self, folder: Path) -> Source:

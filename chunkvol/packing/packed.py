@@ -88,6 +88,10 @@ class PackedSource(Source):
     def staging_bytes(self) -> int:
         return voxels(self.shape) * self.stored.itemsize
 
+    @property
+    def staging_scratch(self) -> int:
+        return STREAM_BYTES
+
     def scratch(self, shape: Shape) -> int:
         band = 0 if shape[2] == self.shape[2] else shape[1] * self.shape[2] * self.stored.itemsize
         return STREAM_BYTES + band

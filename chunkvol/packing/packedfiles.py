@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chunkvol.packing.packed import PACKINGS, PackedSource
+from chunkvol.packing.packed import PACKINGS, STREAM_BYTES, PackedSource
 from chunkvol.rawfiles import Bytes, short
 from chunkvol.regions import Region, Shape, region_shape, voxels
 from chunkvol.sources import Block, RawSource, Source
@@ -60,6 +60,10 @@ class PackedFilesSource(Source):
     @property
     def staging_bytes(self) -> int:
         return voxels(self.shape) * self.stored.itemsize
+
+    @property
+    def staging_scratch(self) -> int:
+        return STREAM_BYTES
 
     def scratch(self, shape: Shape) -> int:
         return self._file(0).scratch(shape)

@@ -33,5 +33,5 @@ def unpack_phases(source: Source) -> tuple[Phase, ...]:
     """What a plan says of it: nothing where there is nothing to unpack."""
     if not source.staging_bytes:
         return ()
-    held = max(STREAM_BYTES, source.staging_scratch)
+    held = source.staging_scratch or STREAM_BYTES
     return (Phase(UNPACK, 1, 1, "a stream", held, source.stored_bytes, source.staging_bytes),)

@@ -109,6 +109,10 @@ class DicomPlanes(Source):
     def staging_bytes(self) -> int:
         return voxels(self.shape) * self.dtype.itemsize if self._shares_streams else 0
 
+    @property
+    def staging_scratch(self) -> int:
+        return 8 * PIECE if self._shares_streams else 0
+
     def staged(self, folder: Path) -> Source:
         if not self._shares_streams:
             return self
