@@ -93,7 +93,7 @@ class ObliqueSource(DerivedSource):
     def preload(self) -> None:
         self.source.preload()
         # The tables of the smoothing are made here too, and count as part of the program.
-        load_kernels(working_type(self.dtype, self._smoothing), self.method)
+        load_kernels(working_type(self.dtype, self._smoothing), self.method, made=self.dtype)
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -131,9 +131,9 @@ class ObliqueSource(DerivedSource):
         return self.source.staging_bytes + bricks_bytes(self.source, self._bricks)[0]
 
     @property
-    def staging_held(self) -> int:
-        """Bytes of memory that `staged` holds while it makes a copy of its own; 0 where it makes none."""
-        return 0 if self._bricks is None else bricks_held(self.source)
+    def staging_scratch(self) -> int:
+        own = 0 if self._bricks is None else bricks_held(self.source)
+        return max(self.source.staging_scratch, own)
 
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)

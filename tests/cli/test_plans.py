@@ -24,8 +24,8 @@ from tests.support.grids import noise_volume, oblique_grid
 
 Command = Callable[..., Outcome]
 PLANNED = {
-    "action", "phases", "result", "bytes_read", "bytes_written", "scratch", "disk_bytes", "peak_bytes", "budget",
-    "notes", "problems",
+    "action", "phases", "result", "bytes_read", "bytes_written", "region_bytes", "scratch", "disk_bytes", "peak_bytes",
+    "budget", "notes", "problems",
 }  # fmt: skip  # one name a line would hide the list
 WRITES = {
     "downsample": ("downsample", "--factor", "2", "-o", "o.nrrd"),

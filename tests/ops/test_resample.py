@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -23,6 +22,7 @@ from chunkvol.ops.resample import RESAMPLERS, resample
 from chunkvol.segments import KEY, Segment, Segmentation
 from tests.support.grids import COEFFICIENTS, GRIDS, noise_volume, oblique_grid, ramp_values, ramp_volume, rotation
 
+sitk = pytest.importorskip("SimpleITK")
 SHAPE = (18, 23, 20)
 KINDS = st.sampled_from(sorted(GRIDS))
 

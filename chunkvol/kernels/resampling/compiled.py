@@ -19,6 +19,7 @@ Kernel = Callable[..., None]
 _LOOPS: dict[str, Kernel] = {
     "nearest": loops.nearest,
     "linear": loops.linear,
+    "linear_whole": loops.linear_whole,
     "cubic": sums.cubic,
     "lanczos": sums.lanczos_loop,
     "filter": sums.filter_lines,
@@ -28,21 +29,30 @@ _HELPERS: tuple[Callable[..., Any], ...] = (*loops.HELPERS, *sums.HELPERS)
 _LOCK = threading.Lock()
 _READY: dict[tuple[str, str], Kernel | None] = {}
 
-__all__ = ["kernel_for", "load_kernels"]
+__all__ = ["kernel_for", "load_kernels", "loop_for"]
 
 
-def load_kernels(dtype: np.dtype[Any] | None = None, method: str | None = None) -> None:
+def load_kernels(
+    dtype: np.dtype[Any] | None = None, method: str | None = None, *, made: np.dtype[Any] | None = None
+) -> None:
     """Compile what a job will use, or load it from disk, so that a plan measures the compiler's memory as well.
 
     Parameters
     ----------
     dtype, method
         Of the boxes that `sample` is given, and of `METHODS`; left out where only `filter_axis` is used.
+    made
+        Of what it fills, where that is another type than that of the boxes.
     """
     if method != "nearest":
         kernel_for("filter")
     if dtype is not None and method is not None:
-        kernel_for(method, dtype)
+        kernel_for(loop_for(method, dtype, made or dtype), dtype)
+
+
+def loop_for(method: str, box: np.dtype[Any], made: np.dtype[Any]) -> str:
+    """The loop that fills a type from boxes of a type: linear rounds where both are the same integers."""
+    return "linear_whole" if method == "linear" and box == made and made.kind in "iu" else method
 
 
 def kernel_for(name: str, dtype: np.dtype[Any] | None = None) -> Kernel | None:
@@ -114,5 +124,6 @@ def _signature(numba: Any, name: str, kind: str) -> Any:
         return numba.void(array(real, 2), array(whole, 1), array(real, 2), array(real, 2))
     voxel = numba.from_dtype(np.dtype(kind))
     value = voxel if name == "nearest" else real
+    made = voxel if name in ("nearest", "linear_whole") else real
     facts = (array(whole, 1), array(whole, 2), array(real, 2), array(whole, 1))
-    return numba.void(array(voxel, 1, readonly=True), *facts, value, array(value, 3))
+    return numba.void(array(voxel, 1, readonly=True), *facts, value, array(made, 3))

@@ -33,6 +33,7 @@ __all__ = [
     "held",
     "inner",
     "linear",
+    "linear_whole",
     "nearest",
     "origin_of",
     "row_base",
@@ -42,11 +43,9 @@ __all__ = [
 
 def settle(place: float) -> tuple[int, float]:
     """The voxel at or before a place, and how far it is to the place; nearly at a voxel is at it."""
-    before = math.floor(place)
+    before = math.floor(place + NEARLY)
     rest = place - before
-    if rest >= 1.0 - NEARLY:
-        return before + 1, 0.0
-    return before, 0.0 if rest <= NEARLY else rest
+    return before, rest if rest > NEARLY else 0.0
 
 
 def within(place: float, length: int) -> bool:
@@ -144,24 +143,81 @@ def nearest(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outsi
 
 
 def linear(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any) -> None:
-    """Values between eight voxels."""
+    """Values between eight voxels, as real numbers."""
+    linear_rows(memory, layout, limits, rows, corner, outside, out, False)
+
+
+def linear_whole(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any) -> None:
+    """Values between eight voxels, rounded half to even; they lie between the voxels, so no integer can wrap."""
+    linear_rows(memory, layout, limits, rows, corner, outside, out, True)
+
+
+def linear_rows(
+    memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any, whole: bool
+) -> None:
+    """What both have in common: rows whose middle part needs no look at the ends of the box."""
     bounds, origin = bounds_of(limits, 0, 1), origin_of(layout, limits)
-    sk, sj, si = layout[1], layout[2], layout[3]
+    at, rests = np.empty(out.shape[2], np.int64), np.empty((3, out.shape[2]))
     for k in range(out.shape[0]):
         for j in range(out.shape[1]):
             z0, y0, x0 = row_base(rows, corner[0] + k, corner[1] + j)
             begin, end = inner(z0, y0, x0, rows, bounds, corner[2], out.shape[2])
             for i in range(out.shape[2]):
-                g = corner[2] + i
-                z, y, x = z0 + rows[0, 2] * g, y0 + rows[1, 2] * g, x0 + rows[2, 2] * g
-                if begin <= i < end:
-                    (a, wz), (b, wy), (c, wx) = settle(z), settle(y), settle(x)
-                    at = origin + a * sk + b * sj + c * si
-                    out[k, j, i] = between(memory, at, sk, sj, si, wz, wy, wx)
-                elif all_within(z, y, x, limits):
-                    out[k, j, i] = linear_at(memory, layout, limits, z, y, x)
-                else:
-                    out[k, j, i] = outside
+                if i < begin or i >= end:
+                    g = corner[2] + i
+                    z, y, x = z0 + rows[0, 2] * g, y0 + rows[1, 2] * g, x0 + rows[2, 2] * g
+                    value = linear_at(memory, layout, limits, z, y, x) if all_within(z, y, x, limits) else outside
+                    out[k, j, i] = np.rint(value) if whole else value
+            places_of_row(z0, y0, x0, rows, corner[2], begin, end, layout, origin, at, rests)
+            mix_row(memory, layout, at, rests, begin, end, whole, out, k, j)
+
+
+def places_of_row(
+    z0: float, y0: float, x0: float, rows: Any, first: int, begin: int, end: int, layout: Any, origin: int, at: Any,
+    rests: Any,
+) -> None:  # fmt: skip
+    """Where in memory the voxels at or before places lie, and how far it is to the places: vectorised."""
+    dz, dy, dx = rows[0, 2], rows[1, 2], rows[2, 2]
+    sk, sj, si = layout[1], layout[2], layout[3]
+    for i in range(begin, end):
+        g = first + i
+        z, y, x = z0 + dz * g, y0 + dy * g, x0 + dx * g
+        a, b, c = math.floor(z + NEARLY), math.floor(y + NEARLY), math.floor(x + NEARLY)
+        wz, wy, wx = z - a, y - b, x - c
+        rests[0, i] = wz if wz > NEARLY else 0.0
+        rests[1, i] = wy if wy > NEARLY else 0.0
+        rests[2, i] = wx if wx > NEARLY else 0.0
+        at[i] = origin + a * sk + b * sj + c * si
+
+
+def mix_row(
+    memory: Any, layout: Any, at: Any, rests: Any, begin: int, end: int, whole: bool, out: Any, k: int, j: int
+) -> None:
+    """The mixes of eight voxels each, of a part of a row."""
+    sk, sj, si = np.uintp(layout[1]), np.uintp(layout[2]), np.uintp(layout[3])
+    for i in range(begin, end):
+        p, wz, wy, wx = np.uintp(at[i]), rests[0, i], rests[1, i], rests[2, i]
+        q = p + sk
+        near = (
+            np.float64(memory[p]),
+            np.float64(memory[p + si]),
+            np.float64(memory[p + sj]),
+            np.float64(memory[p + sj + si]),
+        )
+        far = (
+            np.float64(memory[q]),
+            np.float64(memory[q + si]),
+            np.float64(memory[q + sj]),
+            np.float64(memory[q + sj + si]),
+        )
+        a, b = near[0] + wx * (near[1] - near[0]), near[2] + wx * (near[3] - near[2])
+        c, d = far[0] + wx * (far[1] - far[0]), far[2] + wx * (far[3] - far[2])
+        low, high = a + wy * (b - a), c + wy * (d - c)
+        value = low + wz * (high - low)
+        # Infinities, or a voxel of weight 0 that nobody filled; and a zero may have lost its sign.
+        if value != value or (value == 0.0 and not whole):
+            value = mix_of_8(near, far, (wz, wy, wx))
+        out[k, j, i] = np.rint(value) if whole else value
 
 
 def mix(low: float, high: float, rest: float) -> float:
@@ -184,13 +240,6 @@ def between(memory: Any, at: int, sk: int, sj: int, si: int, wz: float, wy: floa
 def mix_of_8(near: Any, far: Any, rest: Any) -> float:
     """A value between eight, along i, then j, then k."""
     wz, wy, wx = rest
-    if wz != 0.0 and wy != 0.0 and wx != 0.0:  # nearly everywhere: without the conditions of `mix` it is a fifth faster
-        a, b = near[0] + wx * (near[1] - near[0]), near[2] + wx * (near[3] - near[2])
-        c, d = far[0] + wx * (far[1] - far[0]), far[2] + wx * (far[3] - far[2])
-        low, high = a + wy * (b - a), c + wy * (d - c)
-        value = low + wz * (high - low)
-        if not math.isnan(value):
-            return value  # type: ignore[no-any-return]  # one number
     low = mix(mix(near[0], near[1], wx), mix(near[2], near[3], wx), wy)
     high = mix(mix(far[0], far[1], wx), mix(far[2], far[3], wx), wy)
     return mix(low, high, wz)
@@ -209,6 +258,7 @@ def linear_at(memory: Any, layout: Any, limits: Any, z: float, y: float, x: floa
 
 
 HELPERS = (
-    settle, within, held, inner, bounded, bounds_of, row_base, all_within, origin_of, mix, between, mix_of_8, linear_at
+    settle, within, held, inner, bounded, bounds_of, row_base, all_within, origin_of, mix, between, mix_of_8, linear_at,
+    linear_rows, places_of_row, mix_row,
 )  # fmt: skip
 """Functions that the loops here and in `sums` call."""

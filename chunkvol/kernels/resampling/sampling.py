@@ -79,17 +79,19 @@ def sample(
         return
     k, j, i = (int(one) for one in start)
     window = Window(box, (k, j, i), shape)
-    loop = compiled.kernel_for(method, box.dtype)
+    name = compiled.loop_for(method, box.dtype, out.dtype)
+    loop = compiled.kernel_for(name, box.dtype)
     limits = _tile_shape(region_shape(region), _PLAIN if loop is None else _COMPILED)
     make = _plain(method, window, mapping) if loop is None else _looped(loop, method, window, mapping)
-    values = Buffer(voxels(limits), box.dtype if method == "nearest" else float)
-    other = to_dtype(np.array([outside], float), box.dtype)[0] if method == "nearest" else float(outside)
+    final = method == "nearest" or (loop is not None and name != method)
+    values = Buffer(voxels(limits), box.dtype if final else float)
+    other = to_dtype(np.array([outside], float), box.dtype)[0] if final else float(outside)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         for tile in _tiles(out.shape, limits):
             corner = tuple(part.start + s.start for part, s in zip(region, tile, strict=True))
             made = values.shaped(region_shape(tile))
             make(corner, other, made)
-            if method == "nearest":
+            if final:
                 settle(made, zeros=False)
                 out[tile] = made
             else:
@@ -123,7 +125,7 @@ def _looped(loop: compiled.Kernel, method: str, window: Window, mapping: Mapping
         memory = memory.view(f"u{memory.itemsize}")
 
     def make(corner: Shape, outside: Any, out: Block) -> None:
-        bits = np.asarray(outside).view(memory.dtype)[()] if method == "nearest" else outside
+        bits = np.asarray(outside).view(memory.dtype)[()] if method == "nearest" else float(outside)
         loop(
             memory,
             layout,
@@ -131,7 +133,7 @@ def _looped(loop: compiled.Kernel, method: str, window: Window, mapping: Mapping
             rows,
             np.array(corner, np.int64),
             bits,
-            out.view(memory.dtype if method == "nearest" else float),
+            out.view(memory.dtype) if method == "nearest" else out,
         )
 
     return make

@@ -33,11 +33,9 @@ __all__ = [
 
 def settled(places: Real) -> tuple[Real, Real]:
     """The voxel at or before each place and how far it is to the place, 0 <= rest < 1; nearly at a voxel is at it."""
-    before = np.floor(places)
+    before = np.floor(places + NEARLY)
     rest = places - before
-    up = rest >= 1 - NEARLY
-    before += up
-    rest[up | (rest <= NEARLY)] = 0
+    rest[rest <= NEARLY] = 0
     return before, rest
 
 

@@ -1,0 +1,67 @@
+"""Named points in the world, with all that their file said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chunkvol.errors import InputError
+
+Points = npt.NDArray[np.float64]
+"""Points, shape (n, 3), (x, y, z)."""
+
+__all__ = ["Landmarks", "Points"]
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Points with their labels, in the order of their file.
+
+    Raises
+    ------
+    InputError
+        When there are not as many labels or descriptions as points.
+    """
+
+    points: Points
+    """LPS mm, shape (n, 3), (x, y, z); a row of NaN is a point that is not placed yet."""
+    labels: tuple[str, ...]
+    """Names, as they stand in the file."""
+    descriptions: tuple[str, ...] = ()
+    """What the file says besides, such as "Semi" of semi-landmarks; empty texts where it says nothing."""
+    kind: str = "Fiducial"
+    """What the points make up, in Slicer's words: Fiducial, Line, Angle, Curve, ClosedCurve, Plane, ROI."""
+    frame: str = "LPS"
+    """The file's own coordinates, LPS or RAS, in which it is written again."""
+    original: Any = field(default=None, repr=False)
+    """What the file held besides, for its own format to write again; None of points made elsewhere."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", np.array(self.points, float).reshape(-1, 3))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "descriptions", tuple(self.descriptions) or ("",) * len(self.points))
+        if not len(self.points) == len(self.labels) == len(self.descriptions):
+            raise InputError(
+                f"{len(self.points)} points have {len(self.labels)} labels and {len(self.descriptions)} descriptions"
+            )
+        self.points.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def placed(self) -> npt.NDArray[np.bool_]:
+        """Which points have a place, shape (n,)."""
+        return np.asarray(np.isfinite(self.points).all(axis=1), bool)
+
+    def at(self, points: npt.ArrayLike) -> Landmarks:
+        """The same landmarks at other places, LPS mm, shape (n, 3)."""
+        return replace(self, points=np.asarray(points, float))
+
+    def described(self, descriptions: Sequence[str]) -> Landmarks:
+        """The same landmarks with other descriptions."""
+        return replace(self, descriptions=tuple(descriptions))
