@@ -168,48 +168,38 @@ def linear_rows(
                     z, y, x = z0 + rows[0, 2] * g, y0 + rows[1, 2] * g, x0 + rows[2, 2] * g
                     value = linear_at(memory, layout, limits, z, y, x) if all_within(z, y, x, limits) else outside
                     out[k, j, i] = np.rint(value) if whole else value
-            places_of_row(z0, y0, x0, rows, corner[2], begin, end, layout, origin, at, rests)
-            mix_row(memory, layout, at, rests, begin, end, whole, out, k, j)
+            count = max(0, end - begin)
+            places_of_row(z0, y0, x0, rows, corner[2] + begin, count, layout, origin, at, rests)
+            mix_row(memory, layout, at, rests, whole, out[k, j, begin : begin + count])
 
 
 def places_of_row(
-    z0: float, y0: float, x0: float, rows: Any, first: int, begin: int, end: int, layout: Any, origin: int, at: Any,
-    rests: Any,
-) -> None:  # fmt: skip
-    """Where in memory the voxels at or before places lie, and how far it is to the places: vectorised."""
+    z0: float, y0: float, x0: float, rows: Any, first: int, count: int, layout: Any, origin: int, at: Any, rests: Any
+) -> None:
+    """Where in memory the voxels at or before places lie, and how far it is to the places; loops from 0, which become
+    vectors."""
     dz, dy, dx = rows[0, 2], rows[1, 2], rows[2, 2]
     sk, sj, si = layout[1], layout[2], layout[3]
-    for i in range(begin, end):
+    for i in range(count):
         g = first + i
         z, y, x = z0 + dz * g, y0 + dy * g, x0 + dx * g
-        a, b, c = math.floor(z + NEARLY), math.floor(y + NEARLY), math.floor(x + NEARLY)
+        a, b, c = np.floor(z + NEARLY), np.floor(y + NEARLY), np.floor(x + NEARLY)
         wz, wy, wx = z - a, y - b, x - c
         rests[0, i] = wz if wz > NEARLY else 0.0
         rests[1, i] = wy if wy > NEARLY else 0.0
         rests[2, i] = wx if wx > NEARLY else 0.0
-        at[i] = origin + a * sk + b * sj + c * si
+        at[i] = origin + np.int64(a) * sk + np.int64(b) * sj + np.int64(c) * si
 
 
-def mix_row(
-    memory: Any, layout: Any, at: Any, rests: Any, begin: int, end: int, whole: bool, out: Any, k: int, j: int
-) -> None:
+def mix_row(memory: Any, layout: Any, at: Any, rests: Any, whole: bool, out: Any) -> None:
     """The mixes of eight voxels each, of a part of a row."""
     sk, sj, si = np.uintp(layout[1]), np.uintp(layout[2]), np.uintp(layout[3])
-    for i in range(begin, end):
+    for i in range(len(out)):
         p, wz, wy, wx = np.uintp(at[i]), rests[0, i], rests[1, i], rests[2, i]
-        q = p + sk
-        near = (
-            np.float64(memory[p]),
-            np.float64(memory[p + si]),
-            np.float64(memory[p + sj]),
-            np.float64(memory[p + sj + si]),
-        )
-        far = (
-            np.float64(memory[q]),
-            np.float64(memory[q + si]),
-            np.float64(memory[q + sj]),
-            np.float64(memory[q + sj + si]),
-        )
+        q, one, two, three = p + sk, p + si, p + sj, p + sj + si
+        near = np.float64(memory[p]), np.float64(memory[one]), np.float64(memory[two]), np.float64(memory[three])
+        one, two, three = q + si, q + sj, q + sj + si
+        far = np.float64(memory[q]), np.float64(memory[one]), np.float64(memory[two]), np.float64(memory[three])
         a, b = near[0] + wx * (near[1] - near[0]), near[2] + wx * (near[3] - near[2])
         c, d = far[0] + wx * (far[1] - far[0]), far[2] + wx * (far[3] - far[2])
         low, high = a + wy * (b - a), c + wy * (d - c)
@@ -217,7 +207,7 @@ def mix_row(
         # Infinities, or a voxel of weight 0 that nobody filled; and a zero may have lost its sign.
         if value != value or (value == 0.0 and not whole):
             value = mix_of_8(near, far, (wz, wy, wx))
-        out[k, j, i] = np.rint(value) if whole else value
+        out[i] = np.rint(value) if whole else value
 
 
 def mix(low: float, high: float, rest: float) -> float:
