@@ -164,7 +164,13 @@ def _planes(images: Sequence[Header], identity: str) -> DicomPlanes:
         identity,
         np.array(starts, np.int64) if starts else None,
         np.array([image.length is not None for image in images]),
+        _numbers(images),
     )
+
+
+def _numbers(images: Sequence[Header]) -> tuple[int, ...] | None:
+    numbers = tuple(image.instance_number for image in images if image.instance_number is not None)
+    return numbers if len(numbers) == len(images) else None
 
 
 def _pixel_bytes(image: Header, layout: PixelLayout) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,6 +53,8 @@ class DicomPlanes(Source):
     framed: bool | npt.NDArray[np.bool_] = False
     """Whether offset and length of compressed planes, of all or shape (planes,), are those of a frame's own fragments,
     as in a file of several frames."""
+    numbers: tuple[int, ...] | None = field(default=None, compare=False)
+    """Instance Number of each plane's file, by which others may have stacked them; None where one has none."""
 
     @property
     def shape(self) -> Shape:  # type: ignore[override]  # derived here, a field elsewhere
