@@ -126,4 +126,5 @@ def _signature(numba: Any, name: str, kind: str) -> Any:
     value = voxel if name == "nearest" else real
     made = voxel if name in ("nearest", "linear_whole") else real
     facts = (array(whole, 1), array(whole, 2), array(real, 2), array(whole, 1))
-    return numba.void(array(voxel, 1, readonly=True), *facts, value, array(made, 3))
+    out = numba.types.Array(made, 3, "A")
+    return numba.void(array(voxel, 1, readonly=True), *facts, value, out)

@@ -25,6 +25,9 @@ import numpy as np
 NEARLY = 1e-6
 """Voxels by which a place may miss a voxel and still be that voxel."""
 
+_DEEP, _HIGH, _LONG = 16, 16, 128
+"""Voxels made together, near to each other, so that what they need stays in cache."""
+
 __all__ = [
     "HELPERS",
     "NEARLY",
@@ -121,25 +124,55 @@ def origin_of(layout: Any, limits: Any) -> int:
 
 def nearest(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any) -> None:
     """The voxels nearest to places, as they are."""
-    half = 0.5 + NEARLY
     bounds, origin = bounds_of(limits, 0, 0), origin_of(layout, limits)
+    for k in range(0, out.shape[0], _DEEP):
+        for j in range(0, out.shape[1], _HIGH):
+            for i in range(0, out.shape[2], _LONG):
+                part = out[k : k + _DEEP, j : j + _HIGH, i : i + _LONG]
+                first = corner[0] + k, corner[1] + j, corner[2] + i
+                nearest_rows(memory, layout, limits, rows, first, outside, part, bounds, origin)
+
+
+def nearest_rows(
+    memory: Any, layout: Any, limits: Any, rows: Any, first: Any, outside: Any, out: Any, bounds: Any, origin: int
+) -> None:
+    """The same for a part whose places lie near to each other."""
     for k in range(out.shape[0]):
         for j in range(out.shape[1]):
-            z0, y0, x0 = row_base(rows, corner[0] + k, corner[1] + j)
-            begin, end = inner(z0, y0, x0, rows, bounds, corner[2], out.shape[2])
+            z, y, x = row_base(rows, first[0] + k, first[1] + j)
+            begin, end = inner(z, y, x, rows, bounds, first[2], out.shape[2])
             for i in range(out.shape[2]):
-                g = corner[2] + i
-                z, y, x = z0 + rows[0, 2] * g, y0 + rows[1, 2] * g, x0 + rows[2, 2] * g
                 if begin <= i < end:
-                    a, b, c = math.floor(z + half), math.floor(y + half), math.floor(x + half)
-                    out[k, j, i] = memory[np.uintp(origin + a * layout[1] + b * layout[2] + c * layout[3])]
-                elif all_within(z, y, x, limits):
-                    a = held(max(0, min(math.floor(z + half), limits[0, 2] - 1)), limits, 0)
-                    b = held(max(0, min(math.floor(y + half), limits[1, 2] - 1)), limits, 1)
-                    c = held(max(0, min(math.floor(x + half), limits[2, 2] - 1)), limits, 2)
-                    out[k, j, i] = memory[np.uintp(layout[0] + a * layout[1] + b * layout[2] + c * layout[3])]
+                    continue
+                g = first[2] + i
+                place = z + rows[0, 2] * g, y + rows[1, 2] * g, x + rows[2, 2] * g
+                if all_within(place[0], place[1], place[2], limits):
+                    out[k, j, i] = nearest_at(memory, layout, limits, place)
                 else:
                     out[k, j, i] = outside
+            copy_row(memory, layout, origin, rows, z, y, x, first[2] + begin, out[k, j, begin:end])
+
+
+def nearest_at(memory: Any, layout: Any, limits: Any, place: Any) -> Any:
+    """One voxel, near the ends of box or source."""
+    half = 0.5 + NEARLY
+    a = held(max(0, min(math.floor(place[0] + half), limits[0, 2] - 1)), limits, 0)
+    b = held(max(0, min(math.floor(place[1] + half), limits[1, 2] - 1)), limits, 1)
+    c = held(max(0, min(math.floor(place[2] + half), limits[2, 2] - 1)), limits, 2)
+    return memory[np.uintp(layout[0] + a * layout[1] + b * layout[2] + c * layout[3])]
+
+
+def copy_row(
+    memory: Any, layout: Any, origin: int, rows: Any, z0: float, y0: float, x0: float, first: int, out: Any
+) -> None:
+    """The nearest voxels of a part of a row that lies within the box."""
+    half = 0.5 + NEARLY
+    dz, dy, dx = rows[0, 2], rows[1, 2], rows[2, 2]
+    sk, sj, si = layout[1], layout[2], layout[3]
+    for n in range(len(out)):
+        g = first + n
+        a, b, c = np.floor(z0 + dz * g + half), np.floor(y0 + dy * g + half), np.floor(x0 + dx * g + half)
+        out[n] = memory[np.uintp(origin + np.int64(a) * sk + np.int64(b) * sj + np.int64(c) * si)]
 
 
 def linear(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any) -> None:
@@ -155,22 +188,38 @@ def linear_whole(memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, 
 def linear_rows(
     memory: Any, layout: Any, limits: Any, rows: Any, corner: Any, outside: Any, out: Any, whole: bool
 ) -> None:
-    """What both have in common: rows whose middle part needs no look at the ends of the box."""
+    """What both have in common: parts whose places lie near to each other."""
     bounds, origin = bounds_of(limits, 0, 1), origin_of(layout, limits)
-    at, rests = np.empty(out.shape[2], np.int64), np.empty((3, out.shape[2]))
+    at, rests = np.empty(_LONG, np.int64), np.empty((3, _LONG))
+    for k in range(0, out.shape[0], _DEEP):
+        for j in range(0, out.shape[1], _HIGH):
+            for i in range(0, out.shape[2], _LONG):
+                part = out[k : k + _DEEP, j : j + _HIGH, i : i + _LONG]
+                first = corner[0] + k, corner[1] + j, corner[2] + i
+                linear_part(memory, layout, limits, rows, first, outside, part, whole, bounds, origin, at, rests)
+
+
+def linear_part(
+    memory: Any, layout: Any, limits: Any, rows: Any, first: Any, outside: Any, out: Any, whole: bool, bounds: Any,
+    origin: int, at: Any, rests: Any,
+) -> None:  # fmt: skip
+    """Rows whose middle needs no look at the ends of the box."""
     for k in range(out.shape[0]):
         for j in range(out.shape[1]):
-            z0, y0, x0 = row_base(rows, corner[0] + k, corner[1] + j)
-            begin, end = inner(z0, y0, x0, rows, bounds, corner[2], out.shape[2])
+            z, y, x = row_base(rows, first[0] + k, first[1] + j)
+            begin, end = inner(z, y, x, rows, bounds, first[2], out.shape[2])
             for i in range(out.shape[2]):
-                if i < begin or i >= end:
-                    g = corner[2] + i
-                    z, y, x = z0 + rows[0, 2] * g, y0 + rows[1, 2] * g, x0 + rows[2, 2] * g
-                    value = linear_at(memory, layout, limits, z, y, x) if all_within(z, y, x, limits) else outside
+                if begin <= i < end:
+                    continue
+                g = first[2] + i
+                place = z + rows[0, 2] * g, y + rows[1, 2] * g, x + rows[2, 2] * g
+                if all_within(place[0], place[1], place[2], limits):
+                    value = linear_at(memory, layout, limits, place)
                     out[k, j, i] = np.rint(value) if whole else value
-            count = max(0, end - begin)
-            places_of_row(z0, y0, x0, rows, corner[2] + begin, count, layout, origin, at, rests)
-            mix_row(memory, layout, at, rests, whole, out[k, j, begin : begin + count])
+                else:
+                    out[k, j, i] = outside
+            places_of_row(z, y, x, rows, first[2] + begin, end - begin, layout, origin, at, rests)
+            mix_row(memory, layout, at, rests, whole, out[k, j, begin:end])
 
 
 def places_of_row(
@@ -235,11 +284,11 @@ def mix_of_8(near: Any, far: Any, rest: Any) -> float:
     return mix(low, high, wz)
 
 
-def linear_at(memory: Any, layout: Any, limits: Any, z: float, y: float, x: float) -> float:
+def linear_at(memory: Any, layout: Any, limits: Any, place: Any) -> float:
     """One value, near the ends of box or source, where the next voxel may be the same one again."""
-    a, wz = settle(min(max(z, 0.0), limits[0, 2] - 1.0))
-    b, wy = settle(min(max(y, 0.0), limits[1, 2] - 1.0))
-    c, wx = settle(min(max(x, 0.0), limits[2, 2] - 1.0))
+    a, wz = settle(min(max(place[0], 0.0), limits[0, 2] - 1.0))
+    b, wy = settle(min(max(place[1], 0.0), limits[1, 2] - 1.0))
+    c, wx = settle(min(max(place[2], 0.0), limits[2, 2] - 1.0))
     k, j, i = held(a, limits, 0), held(b, limits, 1), held(c, limits, 2)
     sk = (held(a + 1, limits, 0) - k) * layout[1]
     sj = (held(b + 1, limits, 1) - j) * layout[2]
@@ -249,6 +298,6 @@ def linear_at(memory: Any, layout: Any, limits: Any, z: float, y: float, x: floa
 
 HELPERS = (
     settle, within, held, inner, bounded, bounds_of, row_base, all_within, origin_of, mix, between, mix_of_8, linear_at,
-    linear_rows, places_of_row, mix_row,
+    linear_rows, linear_part, places_of_row, mix_row, nearest_rows, nearest_at, copy_row,
 )  # fmt: skip
 """Functions that the loops here and in `sums` call."""

@@ -81,17 +81,21 @@ def sample(
     window = Window(box, (k, j, i), shape)
     name = compiled.loop_for(method, box.dtype, out.dtype)
     loop = compiled.kernel_for(name, box.dtype)
-    limits = _tile_shape(region_shape(region), _PLAIN if loop is None else _COMPILED)
-    make = _plain(method, window, mapping) if loop is None else _looped(loop, method, window, mapping)
-    final = method == "nearest" or (loop is not None and name != method)
-    values = Buffer(voxels(limits), box.dtype if final else float)
-    other = to_dtype(np.array([outside], float), box.dtype)[0] if final else float(outside)
+    direct = name == "nearest" or name == "linear_whole"
+    other = to_dtype(np.array([outside], float), box.dtype)[0] if direct else float(outside)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if loop is not None and direct:
+            _looped(loop, method, window, mapping)(tuple(part.start for part in region), other, out)
+            settle(out, zeros=False)
+            return
+        limits = _tile_shape(region_shape(region), _PLAIN if loop is None else _COMPILED)
+        make = _plain(method, window, mapping) if loop is None else _looped(loop, method, window, mapping)
+        values = Buffer(voxels(limits), box.dtype if method == "nearest" else float)
         for tile in _tiles(out.shape, limits):
             corner = tuple(part.start + s.start for part, s in zip(region, tile, strict=True))
             made = values.shaped(region_shape(tile))
             make(corner, other, made)
-            if final:
+            if method == "nearest":
                 settle(made, zeros=False)
                 out[tile] = made
             else:
