@@ -241,8 +241,9 @@ def _prepare(
     if row.prepare is None:  # cannot be: format_for_writing returns rows that write
         raise InputError(f"{row.name} is not written")
     count = execute.worker_count(scheduler, workers)
-    if workers is None and scheduler == "threads" and not volume.source.whole_planes:
-        count *= row.overlap  # planes that are decoded whole keep the processors busy
+    busy = volume.source.whole_planes or any(volume.source.rim)  # decoding and interpolating need the processors
+    if workers is None and scheduler == "threads" and not busy:
+        count *= row.overlap
     if not (scheduler == "threads" or scheduler == "local"):
         count = 1  # on a cluster the budget is each worker's own
     terms = Terms(count, limit, _baseline(scheduler, count), f"write {target.name} ({row.name})")

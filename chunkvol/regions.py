@@ -11,7 +11,11 @@ Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
 """Lengths in array order (k, j, i)."""
 
+Extent = tuple[int, int]
+"""Planes and rows."""
+
 __all__ = [
+    "Extent",
     "Region",
     "Shape",
     "ceil_div",
@@ -23,6 +27,7 @@ __all__ = [
     "spans",
     "voxels",
     "whole",
+    "wide_block",
 ]
 
 
@@ -104,3 +109,27 @@ def normalise(key: object, shape: Sequence[int]) -> Region:
         out.append(slice(low, high))
     k, j, i = out
     return k, j, i
+
+
+def wide_block(rim: Extent, step: Extent, most: Extent, row: int, size: int) -> Extent:
+    """The block of at most `size` bytes that repeats least of its neighbours' work; at least one step.
+
+    Parameters
+    ----------
+    rim
+        Planes and rows that a block needs beyond its own.
+    step, most
+        Planes and rows of which a block has whole numbers, and how many there are.
+    row
+        Bytes of a row.
+    """
+    best, least = (min(step[0], most[0]), min(step[1], most[1])), math.inf
+    for deep in range(step[0], most[0] + step[0], step[0]):
+        planes = min(deep, most[0])
+        rows = min(most[1], size // (planes * row) // step[1] * step[1])
+        if rows < 1:
+            break
+        repeated = (1 + rim[0] / planes) * (1 + rim[1] / rows)
+        if repeated < least:
+            best, least = (planes, rows), repeated
+    return best

@@ -6,7 +6,6 @@ it may be run twice. Inside, it goes from block to block; the block is what is h
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from chunkvol import memory, system
+from chunkvol.errors import BudgetError
 from chunkvol.memory import MIB
-from chunkvol.regions import Region, Shape, ceil_div, region_shape, spans, voxels
+from chunkvol.regions import Extent, Region, Shape, ceil_div, region_shape, spans, voxels, wide_block
 from chunkvol.sources import Block, Source
 
 BLOCK_BYTES = 4 * MIB
@@ -36,19 +36,14 @@ _WRITE_BACK = MIB
 
 Unit = tuple[slice, slice]
 """Planes and rows; all columns."""
-Extent = tuple[int, int]
-"""Planes and rows."""
-
 __all__ = [
     "WIDE_BYTES",
     "Cut",
-    "Extent",
     "Fill",
     "Unit",
     "cut_volume",
     "fill_unit",
     "read_blocks",
-    "wide_block",
     "write_block",
 ]
 
@@ -186,7 +181,14 @@ def cut_volume(
         return voxels(held) * source.dtype.itemsize + source.scratch(held) + extra
 
     share = _unit_bytes(source, workers)
-    count, block = memory.fit(_block_steps(source, share, workers, cell), cost, workers=workers, room=room)
+    whole, parts = _block_steps(source, share, workers, cell)
+    if all(source.rim):  # parts of a grain repeat so much that fewer workers are the better way to save memory
+        try:
+            count, block = memory.fit(whole, cost, workers=workers, room=room)
+        except BudgetError:
+            count, block = memory.fit([*whole, *parts], cost, workers=1, room=room)
+    else:
+        count, block = memory.fit([*whole, *parts], cost, workers=workers, room=room)
     return count, cost(block), Cut(block, _unit(source, block, share))
 
 
@@ -208,8 +210,8 @@ def _unit(source: Source, block: Extent, share: int) -> Extent:
     return block[0], min(rows, max(1, share // (block[0] * block[1] * row)) * block[1])
 
 
-def _block_steps(source: Source, share: int, workers: int, cell: Extent) -> list[Extent]:
-    """Blocks from preferred to small: whole grains first, parts of a grain last."""
+def _block_steps(source: Source, share: int, workers: int, cell: Extent) -> tuple[list[Extent], list[Extent]]:
+    """Blocks from preferred to small: of whole grains, and of parts of a grain."""
     steps: list[Extent] = []
     if all(source.rim):
         steps += _wide_steps(source, workers, cell)
@@ -223,7 +225,7 @@ def _block_steps(source: Source, share: int, workers: int, cell: Extent) -> list
         if size == 1:
             break
         size //= 2
-    return list(dict.fromkeys([*steps, *_broken(source, grain, cell)]))
+    return list(dict.fromkeys(steps)), list(_broken(source, grain, cell))
 
 
 def _grain(source: Source, cell: Extent) -> Extent:
@@ -241,30 +243,6 @@ def _grains(source: Source, grain: Extent, size: int) -> Extent:
     if grain[1] == rows or slab <= size:
         return min(planes, max(1, size // slab) * grain[0]), rows
     return grain[0], min(rows, max(1, size // (grain[0] * grain[1] * row)) * grain[1])
-
-
-def wide_block(rim: Extent, step: Extent, most: Extent, row: int, size: int) -> Extent:
-    """The block of at most `size` bytes that repeats least of its neighbours' work; at least one step.
-
-    Parameters
-    ----------
-    rim
-        Planes and rows that a block needs beyond its own.
-    step, most
-        Planes and rows of which a block has whole numbers, and how many there are.
-    row
-        Bytes of a row.
-    """
-    best, least = (min(step[0], most[0]), min(step[1], most[1])), math.inf
-    for deep in range(step[0], most[0] + step[0], step[0]):
-        planes = min(deep, most[0])
-        rows = min(most[1], size // (planes * row) // step[1] * step[1])
-        if rows < 1:
-            break
-        repeated = (1 + rim[0] / planes) * (1 + rim[1] / rows)
-        if repeated < least:
-            best, least = (planes, rows), repeated
-    return best
 
 
 def _wide_steps(source: Source, workers: int, cell: Extent) -> Iterator[Extent]:

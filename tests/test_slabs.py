@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chunkvol import slabs, system
 from chunkvol.errors import BudgetError
 from chunkvol.memory import MIB
-from chunkvol.regions import Region, Shape, region_shape, voxels
+from chunkvol.regions import Region, Shape, region_shape, voxels, wide_block
 from chunkvol.slabs import Cut, Fill, cut_volume, fill_unit, read_blocks, write_block
 from chunkvol.sources import ArraySource, Block, Source
 
@@ -194,3 +194,21 @@ def test_sources_that_read_a_rim_get_deep_blocks() -> None:
     deep = Grained((1000, 2000, 2000), (1, 1, 2000), stored=512 << 30, prefers_deep=True)
     assert cut_volume(flat, workers=2, room=1 << 30)[2].block[0] == 1
     assert cut_volume(deep, workers=2, room=1 << 30)[2].block[0] >= 8
+
+
+def test_wide_blocks_repeat_least_of_what_lies_around_them() -> None:
+    for rim, size in (((101, 101), 128 << 20), ((10, 90), 8 << 20), ((3, 3), 1 << 20), ((200, 20), 64 << 20)):
+        step, most, row = (8, 16), (500, 700), 3200
+        planes, rows = wide_block(rim, step, most, row, size)
+        tried = [
+            (1 + rim[0] / p) * (1 + rim[1] / r)
+            for p in range(8, 501, 8)
+            for r in range(16, 701, 16)
+            if p * r * row <= size
+        ]
+        assert planes * rows * row <= size
+        assert (1 + rim[0] / planes) * (1 + rim[1] / rows) <= min(tried) + 1e-12
+
+
+def test_a_wide_block_is_at_least_one_step() -> None:
+    assert wide_block((9, 9), (4, 8), (3, 5), 1 << 20, 1) == (3, 5)

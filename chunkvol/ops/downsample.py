@@ -13,13 +13,16 @@ import numpy as np
 from chunkvol import kernels
 from chunkvol.errors import InputError
 from chunkvol.pyramid import reduction_step, steps_to
-from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels
+from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels, wide_block
 from chunkvol.segments import method_for
 from chunkvol.sources import Block, DerivedSource, Source
 from chunkvol.volume import Volume
 
 _STEP_BYTES = 4 << 20
 """Source bytes reduced at a time: large reads, and still near the processor's caches."""
+
+_WIDE_STEP_BYTES = 64 << 20
+"""The same where the source repeats what lies around it."""
 
 __all__ = ["ReducedSource", "downsample", "fit_factors", "resolve_factors"]
 
@@ -244,10 +247,18 @@ class ReducedSource(DerivedSource):
         planes = max(1, self.source.grain[0] // self.factors[0])
         if self.source.whole_planes:
             return planes, shape[1]
+        if all(self.source.rim):
+            return self._wide_step(shape)
         row = self.factors[1] * self.source.shape[2] * self.dtype.itemsize
         deep = 1 if self._skips_planes else self.factors[0]
         rows = max(1, _STEP_BYTES // (row * deep * planes), self.source.grain[1] // self.factors[1])
         return min(planes, shape[0]), min(rows, shape[1])
+
+    def _wide_step(self, shape: Shape) -> tuple[int, int]:
+        """Large parts of sources that repeat what lies around each."""
+        row = voxels(self.factors) * shape[2] * self.dtype.itemsize
+        rim = (ceil_div(self.source.rim[0], self.factors[0]), ceil_div(self.source.rim[1], self.factors[1]))
+        return wide_block(rim, (1, 1), (shape[0], shape[1]), row, _WIDE_STEP_BYTES)
 
     def _reduce(self, region: Region, out: Block) -> None:
         """Blocks of the source, one after the other in the same memory."""

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from chunkvol import system
 from chunkvol.packing.checksums import adler32_combine, crc32_combine
 from chunkvol.progress import Progress
-from chunkvol.regions import Shape, ceil_div, spans
-from chunkvol.slabs import Cut, Extent, Unit, read_blocks
+from chunkvol.regions import Extent, Shape, ceil_div, spans
+from chunkvol.slabs import Cut, Unit, read_blocks
 from chunkvol.sources import Block, Source
 
 CELL_BYTES = 1 << 19

@@ -12,8 +12,8 @@ from chunkvol.formats.ome_zarr.target import StoreTarget
 from chunkvol.memory import Phase, Plan, Result, Terms
 from chunkvol.packing.unpack import unpack_phases
 from chunkvol.pyramid import steps_between
-from chunkvol.regions import Shape, ceil_div, voxels
-from chunkvol.slabs import WIDE_BYTES, wide_block
+from chunkvol.regions import Shape, ceil_div, voxels, wide_block
+from chunkvol.slabs import WIDE_BYTES
 
 _BAND_BYTES = 8 << 20
 """Preferred size of a band: large reads, and still near the processor's caches."""
