@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
     from chunkvol.ops.align import align
+    from chunkvol.ops.attach import attach
     from chunkvol.ops.compare import compare
     from chunkvol.ops.crop import crop
     from chunkvol.ops.downsample import downsample
@@ -41,6 +42,7 @@ _HOMES = {
     "Volume": "volume",
     "Written": "pipeline",
     "align": "ops.align",
+    "attach": "ops.attach",
     "canonical": "ops.reorient",
     "compare": "ops.compare",
     "crop": "ops.crop",
@@ -71,6 +73,7 @@ __all__ = [
     "Written",
     "__version__",
     "align",
+    "attach",
     "canonical",
     "compare",
     "crop",

@@ -17,6 +17,8 @@ VERBS = {
     "compare": ("compare", "Say whether two scans hold the same voxels in the same place."),
     "crop": ("cut", "Cut out a part: by voxels, a box in mm, or a region drawn in Slicer."),
     "reorient": ("cut", "Store the voxels in another axis order, each at its place."),
+    "attach": ("repair", "Give voxels that lost their header the place of the scan they were made from."),
+    "header": ("repair", "Put a NRRD header in front of DICOM files, with no copy of the pixels."),
     "info": ("look", "Say what a scan is, where it lies, and what it would cost to load."),
     "formats": ("look", "List the formats, and what each can keep."),
     "phantom": ("make", "Make a realistic DICOM series with beads at known places."),

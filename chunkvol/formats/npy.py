@@ -22,14 +22,17 @@ from chunkvol.formats.sidecar import read_sidecar, sidecar_json, sidecar_of
 from chunkvol.geometry import Geometry
 from chunkvol.memory import Terms
 from chunkvol.metadata import Metadata
+from chunkvol.ops.reorient import ReorderedSource
 from chunkvol.progress import Progress
 from chunkvol.rawfiles import fingerprint, raw_source
 from chunkvol.regions import Shape
+from chunkvol.sources import Source
 from chunkvol.volume import Volume
 
 _MAGIC = b"\x93NUMPY"
 _VERSIONS = ((1, 0), (2, 0), (3, 0))
 _ALIGN = 64
+_IN_C: Shape = (0, 1, 2)
 _BROKEN = (ValueError, TypeError, KeyError, SyntaxError, TokenError, RecursionError, MemoryError)
 """What numpy's parser of headers raises."""
 
@@ -47,6 +50,8 @@ def is_npy(path: Path) -> bool:
 def open_npy(path: Path, progress: Progress, **place: Any) -> Volume:
     """A lazy volume from an array with axes (k, j, i), or (j, i) for one plane; stored values.
 
+    An array in Fortran order (a transposed one, saved) has the shape and the voxels that numpy shows of it.
+
     Parameters
     ----------
     path
@@ -59,14 +64,14 @@ def open_npy(path: Path, progress: Progress, **place: Any) -> Volume:
     Raises
     ------
     FormatError
-        The array is of other dimensions, in Fortran order, or of values that are no numbers.
+        The array is of other dimensions, or of values that are no numbers.
     DamagedError
         The header is broken, or the file is shorter than it says.
     GeometryError
         The sidecar or the given grid is of another shape.
     """
     given = Place(**place)
-    shape, stored, start = _header(path)
+    shape, stored, start, order = _header(path)
     noted = []
     if stored.kind == "b":
         stored = np.dtype("u1")
@@ -74,7 +79,9 @@ def open_npy(path: Path, progress: Progress, **place: Any) -> Volume:
     sizes = np.array([path.stat().st_size])
     with open(path, "rb") as file:
         identity = fingerprint(file.read(start), path.parent, (path.name,), sizes, start)
-    source, more = raw_source(path.parent, (path.name,), sizes, np.array([start]), shape, stored, identity=identity)
+    there: Shape = (shape[order[0]], shape[order[1]], shape[order[2]])
+    raw, more = raw_source(path.parent, (path.name,), sizes, np.array([start]), there, stored, identity=identity)
+    source: Source = raw if order == _IN_C else ReorderedSource(raw, order, (False, False, False))
     placing, metadata = _placed(path, shape, given)
     problems = (*placing.problems, *noted, *more)
     metadata = replace(
@@ -83,8 +90,8 @@ def open_npy(path: Path, progress: Progress, **place: Any) -> Volume:
     return Volume(source, placing.geometry, metadata)
 
 
-def _header(path: Path) -> tuple[Shape, np.dtype[Any], int]:
-    """Shape, type in the file, and the byte at which the voxels start."""
+def _header(path: Path) -> tuple[Shape, np.dtype[Any], int, Shape]:
+    """Shape, type in the file, the byte at which the voxels start, and the axes from the slowest to the fastest."""
     with open(path, "rb") as file:
         try:
             version = np.lib.format.read_magic(file)
@@ -108,13 +115,10 @@ def _header(path: Path) -> tuple[Shape, np.dtype[Any], int]:
             f"{path} holds an array of shape {shape}; volumes (k, j, i) and single planes (j, i) are read: save one "
             "part of it"
         )
-    if fortran and sum(n > 1 for n in shape) > 1:
-        raise FormatError(
-            f"{path} holds an array in Fortran order; C order is read: save np.ascontiguousarray(array), or array.T "
-            "if its axes are (i, j, k)"
-        )
     k, j, i = (1, *shape)[-3:]
-    return (k, j, i), stored, start
+    if fortran and sum(n > 1 for n in shape) > 1:
+        return (k, j, i), stored, start, (2, 1, 0) if len(shape) == 3 else (0, 2, 1)
+    return (k, j, i), stored, start, _IN_C
 
 
 def _placed(path: Path, shape: Shape, given: Place) -> tuple[Placing, Metadata]:

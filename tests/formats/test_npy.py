@@ -194,6 +194,18 @@ def test_two_axes_are_one_plane(tmp_path: Path) -> None:
     assert np.array_equal(opened(saved(tmp_path, ARRAY[0])).read(), ARRAY[:1])
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (1, 5, 3), (7, 1, 3), (7, 5), (1, 4, 1)])
+def test_fortran_order_is_read_as_numpy_shows_it(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    array = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
+    volume = opened(saved(tmp_path, np.asfortranarray(array)))
+    assert np.array_equal(volume.read(), array.reshape(volume.shape))
+    if array.ndim == 3 and 1 not in shape:
+        region = (slice(2, 5), slice(1, 4), slice(1, 3))
+        assert np.array_equal(volume.read(region), array[region])
+    written(volume, tmp_path / "again.npy")
+    assert np.array_equal(np.load(tmp_path / "again.npy"), array.reshape(volume.shape))
+
+
 def test_truth_values_become_numbers_and_that_is_said(tmp_path: Path) -> None:
     volume = opened(saved(tmp_path, ARRAY > 50))
     assert volume.dtype == np.dtype("u1")
@@ -229,7 +241,6 @@ def test_the_fingerprint_follows_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.asfortranarray(ARRAY), r"Fortran order.*np\.ascontiguousarray"),
         (ARRAY.astype("f2"), "array of float16; .*astype"),
         (ARRAY.astype("c8"), "array of complex64"),
         (np.zeros(SHAPE, [("a", "u1"), ("b", "i2")]), "integers of 8 to 64 bits"),

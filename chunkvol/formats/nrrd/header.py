@@ -5,6 +5,7 @@ Source: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -273,12 +274,28 @@ def metadata_from_header(
     ours = {key.removeprefix("chunkvol_"): text for key, text in header.keys.items() if key.startswith("chunkvol_")}
     history = ours.get("history", "")
     return Metadata(
-        rescale=Rescale(unit=ours.get("unit", "")),
+        rescale=_rescale(header) if "version" in ours else Rescale(unit=ours.get("unit", "")),
         assumed=assumed or ours.get("geometry") == "assumed",
         source=ours.get("source", identity),
         history=tuple(history.split("; ")) if history else (),
         problems=tuple(problems),
     )
+
+
+def _rescale(header: NrrdHeader) -> Rescale:
+    """The slope in a header of ours, which stands in front of stored values; those of others may be applied already."""
+    unit = header.keys.get("chunkvol_unit", header.keys.get("RescaleType", ""))
+    try:
+        slope, intercept = (
+            float(header.keys.get(f"Rescale{name}", usual)) for name, usual in (("Slope", "1"), ("Intercept", "0"))
+        )
+    except ValueError:
+        slope = intercept = math.nan
+    if not (math.isfinite(slope) and math.isfinite(intercept) and slope):
+        raise FormatError(
+            f"{header.path}: RescaleSlope and RescaleIntercept must be finite numbers, the slope not 0; correct them"
+        )
+    return Rescale(slope, intercept, unit)
 
 
 # ---------------------------------------------------------------------------------------------------- writing
