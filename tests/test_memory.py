@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
+from scipy.spatial.transform import Rotation
 
+from chunkvol import ingest, open_volume
 from chunkvol.errors import InputError
 from chunkvol.formats import FORMATS, Format
 from chunkvol.memory import MIB, fit, format_bytes, parse_bytes
@@ -31,6 +34,9 @@ class Shape:
     memory: str = "400MiB"
     odd: str = ""
 
+
+TURNED = ("--affine", "turn.txt", "--affine-maps", "output-to-input")
+"""About (1, 1, 1) by 40 degrees, through the middle of the volume."""
 
 JOBS = {
     "half to nrrd": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd")),
@@ -64,6 +70,25 @@ JOBS = {
         (512, 512, 66), ("ingest", "--float32", "-o", "o.ome.zarr"), odd="slopes", memory="300MiB"
     ),
     "frames of one file": Shape((512, 512, 64), ("downsample", "--factor", "2", "-o", "o.nrrd"), odd="frames"),
+    "turned slices": Shape((300, 310, 200), ("resample", *TURNED, "-o", "o.nrrd"), memory="600MiB"),
+    "turned slices, cubic": Shape(
+        (200, 210, 190), ("resample", *TURNED, "--method", "cubic", "-o", "o.nrrd"), memory="600MiB"
+    ),
+    "turned rle slices": Shape((300, 310, 200), ("resample", *TURNED, "-o", "o.nrrd"), syntax="rle", memory="600MiB"),
+    "turned store": Shape((300, 310, 200), ("resample", *TURNED, "-o", "o.nrrd"), memory="600MiB", odd="store"),
+    "turned store to a store, little room": Shape(
+        (300, 310, 200), ("resample", *TURNED, "-o", "o.ome.zarr"), memory="280MiB", odd="store"
+    ),
+    "turned labels": Shape(
+        (300, 310, 200),
+        ("resample", *TURNED, "--method", "label", "--size", "60%", "-o", "o.nrrd"),
+        dtype="uint8",
+        memory="600MiB",
+        odd="store",
+    ),
+    "even spacing": Shape((512, 500, 60), ("downsample", "--spacing", "30um", "-o", "o.nrrd")),
+    "finer, cubic": Shape((200, 210, 60), ("resample", "--size", "160%", "--method", "cubic", "-o", "o.nrrd")),
+    "reordered": Shape((512, 500, 60), ("reorient", "--to", "SLA", "-o", "o.nrrd")),
     "one worker": Shape((512, 512, 64), ("downsample", "--factor", "2", "-j", "1", "-o", "o.nrrd")),
 }
 
@@ -122,8 +147,24 @@ def item(**elements: Any) -> pydicom.Dataset:
     return dataset
 
 
-ODD = {"gap": with_gap, "tilt": with_tilt, "slopes": with_slopes, "frames": as_frames}
-"""What makes a series irregular, by name."""
+def as_store(paths: list[Path]) -> None:
+    """The same as a chunked store beside it."""
+    ingest(paths[0].parent, paths[0].parent / STORE)
+
+
+def turn(source: Path) -> np.ndarray[Any, Any]:
+    geometry = open_volume(source).geometry
+    middle = geometry.index_to_world((np.array(geometry.shape) - 1) / 2)
+    out = np.eye(4)
+    out[:3, :3] = Rotation.from_rotvec(np.radians(40) * np.ones(3) / np.sqrt(3)).as_matrix()
+    out[:3, 3] = middle - out[:3, :3] @ middle
+    return out
+
+
+ODD = {"store": as_store, "gap": with_gap, "tilt": with_tilt, "slopes": with_slopes, "frames": as_frames}
+"""What is done to a series, by name."""
+STORE = "scan.ome.zarr"
+"""Beside the slices of a series that is stored."""
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +185,9 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def run(job: Shape, source: Path, folder: Path) -> dict[str, Any]:
     verb, *rest = job.verb
+    source = source / STORE if job.odd == "store" else source
+    if "--affine" in rest:
+        np.savetxt(folder / "turn.txt", turn(source))
     command = [sys.executable, "-m", "chunkvol", verb, str(source), *rest, "--memory", job.memory, "--json", "-q"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
