@@ -35,7 +35,7 @@ def _simpleitk(volume: Any, matrix: Any, method: str) -> tuple[float, Any]:
     transform.SetCenter(((np.array(image.GetSize()) - 1) / 2).tolist())
     started = time.perf_counter()
     out = sitk.Resample(image, image, transform, getattr(sitk, _SITK[method]), 0.0)
-    return time.perf_counter() - started, sitk.GetArrayViewFromImage(out)
+    return time.perf_counter() - started, sitk.GetArrayFromImage(out)
 
 
 def _scipy(volume: Any, matrix: Any, method: str) -> tuple[float, Any]:

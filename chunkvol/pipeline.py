@@ -288,6 +288,8 @@ def _with_notes(plan: Plan, volume: Volume) -> Plan:
     notes = list(plan.notes)
     if volume.metadata.assumed:
         notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
+    if volume.source.staging_note:
+        notes.append(volume.source.staging_note)
     shown = volume.source.region_bytes
     fetched = next(phase.bytes_read for phase in plan.phases if phase.name != UNPACK)
     if any(volume.source.rim) and volume.shape[0] > 1 and fetched > _WORTH_A_NOTE * shown:

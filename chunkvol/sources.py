@@ -103,6 +103,11 @@ class Source(ABC):
         """Upper bound of the bytes held while `staged` makes a copy; 0 where it is the usual stream's."""
         return 0
 
+    @property
+    def staging_note(self) -> str:
+        """Why a copy is made, for people, where it is not that the input is packed."""
+        return ""
+
     def staged(self, folder: Path) -> Source:
         """A source that can be read in any order: itself, or a raw copy made in `folder`."""
         return self
@@ -153,6 +158,10 @@ class DerivedSource(Source):
     @property
     def staging_scratch(self) -> int:
         return self.source.staging_scratch
+
+    @property
+    def staging_note(self) -> str:
+        return self.source.staging_note
 
     def staged(self, folder: Path) -> Source:
         staged: Source = replace(self, source=self.source.staged(folder))  # type: ignore[type-var]  # all are dataclasses

@@ -135,6 +135,12 @@ class ObliqueSource(DerivedSource):
         own = 0 if self._bricks is None else bricks_held(self.source)
         return max(self.source.staging_scratch, own)
 
+    @property
+    def staging_note(self) -> str:
+        if self._bricks is None:
+            return self.source.staging_note
+        return "what is needed of the input is copied to bricks first: blocks that lie askew would read planes repeatedly"
+
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)
         if self._bricks is not None:

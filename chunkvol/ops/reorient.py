@@ -137,6 +137,12 @@ class ReorderedSource(DerivedSource):
         return self.source.staging_bytes
 
     @property
+    def staging_note(self) -> str:
+        if not self._scattered:
+            return self.source.staging_note
+        return "the planes are copied in their new order first, since each of the new ones is made of all of the old"
+
+    @property
     def staging_scratch(self) -> int:
         held = self.source.staging_scratch
         return max(held, turning_bytes(self.source)) if self._scattered else held

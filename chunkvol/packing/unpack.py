@@ -34,4 +34,5 @@ def unpack_phases(source: Source) -> tuple[Phase, ...]:
     if not source.staging_bytes:
         return ()
     held = source.staging_scratch or STREAM_BYTES
-    return (Phase(UNPACK, 1, 1, "a stream", held, source.stored_bytes, source.staging_bytes),)
+    how = "a copy" if source.staging_note else "a stream"
+    return (Phase(UNPACK, 1, 1, how, held, source.stored_bytes, source.staging_bytes),)
