@@ -139,7 +139,7 @@ class ObliqueSource(DerivedSource):
     def staging_note(self) -> str:
         if self._bricks is None:
             return self.source.staging_note
-        return "what is needed of the input is copied to bricks first: blocks that lie askew would read planes repeatedly"
+        return "what is needed of the input is copied to bricks first: blocks that lie askew read planes many times"
 
     def staged(self, folder: Path) -> Source:
         source = self.source.staged(folder)
