@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chunkvol.errors import ChunkvolError
     from chunkvol.geometry import Box, Geometry
     from chunkvol.geometry.planes import SlicePlane
+    from chunkvol.landmarks import Landmarks, read_landmarks, write_landmarks
     from chunkvol.markups import Markup, read_markups
     from chunkvol.memory import Plan
     from chunkvol.metadata import Metadata, Rescale
@@ -34,6 +35,7 @@ _HOMES = {
     "Box": "geometry",
     "ChunkvolError": "errors",
     "Geometry": "geometry",
+    "Landmarks": "landmarks",
     "Markup": "markups",
     "Metadata": "metadata",
     "Plan": "memory",
@@ -51,11 +53,13 @@ _HOMES = {
     "open_volume": "pipeline",
     "plan_write": "pipeline",
     "quantise": "ops.quantise",
+    "read_landmarks": "landmarks",
     "read_markups": "markups",
     "read_transform": "transforms",
     "reorient": "ops.reorient",
     "resample": "ops.resample",
     "reslice": "ops.reslice",
+    "write_landmarks": "landmarks",
     "write_phantom": "phantom",
     "write_volume": "pipeline",
 }
@@ -64,6 +68,7 @@ __all__ = [
     "Box",
     "ChunkvolError",
     "Geometry",
+    "Landmarks",
     "Markup",
     "Metadata",
     "Plan",
@@ -82,11 +87,13 @@ __all__ = [
     "open_volume",
     "plan_write",
     "quantise",
+    "read_landmarks",
     "read_markups",
     "read_transform",
     "reorient",
     "resample",
     "reslice",
+    "write_landmarks",
     "write_phantom",
     "write_volume",
 ]

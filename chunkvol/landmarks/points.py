@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ class Landmarks:
     Raises
     ------
     InputError
-        When there are not as many labels or descriptions as points.
+        When there are not as many labels, descriptions or values of a column as points.
     """
 
     points: Points
@@ -36,9 +36,14 @@ class Landmarks:
     kind: str = "Fiducial"
     """What the points make up, in Slicer's words: Fiducial, Line, Angle, Curve, ClosedCurve, Plane, ROI."""
     frame: str = "LPS"
-    """The file's own coordinates, LPS or RAS, in which it is written again."""
+    """The file's own coordinates, LPS or RAS, in which it is written again; IJK where `points` are indices."""
     original: Any = field(default=None, repr=False)
-    """What the file held besides, for its own format to write again; None of points made elsewhere."""
+    """What the file held besides, a `MarkupLists`, to be written again; None of points made elsewhere."""
+    columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
+    """What else is said of each point, None where nothing is: by the names of Slicer's JSON (id, selected, locked,
+    visibility, orientation in LPS ...), a table's further columns, and `list`, an index into `original.lists`."""
+    problems: tuple[str, ...] = ()
+    """What was assumed at reading, and what is odd: a sentence each."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", np.array(self.points, float).reshape(-1, 3))
@@ -48,6 +53,10 @@ class Landmarks:
             raise InputError(
                 f"{len(self.points)} points have {len(self.labels)} labels and {len(self.descriptions)} descriptions"
             )
+        object.__setattr__(self, "columns", {name: tuple(values) for name, values in self.columns.items()})
+        for name, values in self.columns.items():
+            if len(values) != len(self.points):
+                raise InputError(f"{len(self.points)} points have {len(values)} values of {name!r}")
         self.points.setflags(write=False)
 
     def __len__(self) -> int:
@@ -59,7 +68,10 @@ class Landmarks:
         return np.asarray(np.isfinite(self.points).all(axis=1), bool)
 
     def at(self, points: npt.ArrayLike) -> Landmarks:
-        """The same landmarks at other places, LPS mm, shape (n, 3)."""
+        """The same landmarks at other places, LPS mm, shape (n, 3).
+
+        Control points only: `moved` also takes the axes and sizes of planes and regions along.
+        """
         return replace(self, points=np.asarray(points, float))
 
     def described(self, descriptions: Sequence[str]) -> Landmarks:
