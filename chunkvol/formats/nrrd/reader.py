@@ -18,8 +18,10 @@ from chunkvol.sources import Source
 from chunkvol.volume import Volume
 
 _LONGEST_LINE = 1 << 20
-_PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
-"""Tag (7FE0,0010), little and big endian (PS3.5 7.1)."""
+_PIXEL_DATA = tuple(
+    tag for low in (b"\x10", b"\x08", b"\x09") for tag in (b"\xe0\x7f" + low + b"\0", b"\x7f\xe0\0" + low)
+)
+"""Tags (7FE0,0010), of floats (7FE0,0008) and of doubles (7FE0,0009), little and big endian (PS3.5 7.1)."""
 
 __all__ = ["is_nrrd", "open_nrrd", "volume_of"]
 
