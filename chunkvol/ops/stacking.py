@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from chunkvol.errors import InputError
 from chunkvol.names import natural_parts
-from chunkvol.ops.planes import ShiftedPlanes
 from chunkvol.sources import PointwiseSource, Source
 from chunkvol.volume import Volume
 
@@ -63,8 +62,8 @@ ORDERS: dict[str, _Order] = {
 
 
 def stored_planes(source: Source) -> Source:
-    """The source of planes below what changes their values or moves them within themselves, plane by plane."""
-    while isinstance(source, PointwiseSource | ShiftedPlanes):
+    """The source of planes below what changes their values alone; planes that are made of others have no files."""
+    while isinstance(source, PointwiseSource):
         source = source.source
     return source
 

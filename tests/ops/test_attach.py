@@ -336,6 +336,24 @@ def test_numbers_have_to_be_there_and_to_differ(tmp_path: Path) -> None:
         attach(array, _numbered(tmp_path / "b", lambda k: k % 2 if k else 7), order="instance")
 
 
+def test_planes_that_were_moved_or_made_are_not_those_of_files(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, np.zeros((6, 6, 5), "u2"), oblique((6, 6, 5)))
+    paths[2].unlink()
+    scan = open_volume(tmp_path, gaps="fill")
+    assert attach(np.zeros((6, 6, 5)), scan, axes="kji").geometry == scan.geometry
+    with pytest.raises(InputError, match="not read from DICOM files of one plane each"):
+        attach(np.zeros((6, 6, 5)), scan, order="instance", axes="kji")
+
+
+def test_slopes_by_plane_leave_the_files_as_they_are(tmp_path: Path) -> None:
+    def edit(k: int, image: Any) -> None:
+        image.RescaleSlope, image.InstanceNumber = str(k + 1), 9 - k
+
+    write_series(tmp_path, np.zeros((4, 6, 5), "u2"), oblique((4, 6, 5)), edit=edit)
+    array = np.arange(120.0).reshape(4, 6, 5)
+    assert np.array_equal(attach(array, open_volume(tmp_path), order="instance").read(), array[::-1])
+
+
 def test_files_that_were_left_out_forbid_orders_of_files(tmp_path: Path) -> None:
     write_series(tmp_path, np.zeros((4, 6, 5), "u2"), oblique((4, 6, 5)))
     write_plane(tmp_path / "copy.dcm", np.zeros((6, 5), "u2"), oblique((4, 6, 5)), 2)
