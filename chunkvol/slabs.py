@@ -27,8 +27,8 @@ UNIT_BYTES = 64 * MIB
 MOST_UNITS = 20_000
 """A graph of more tasks costs more than it brings."""
 
-WIDE_BYTES = 128 * MIB
-"""Largest block of sources that repeat planes and rows around it: 200 planes by 200 rows of 1600 columns, 16 bits."""
+WIDE_BYTES = 192 * MIB
+"""Largest block of sources that repeat planes and rows around it: 250 planes by 250 rows of 1600 columns, 16 bits."""
 
 _DEEP_PLANES = 16
 _UNITS_A_WORKER = 4
