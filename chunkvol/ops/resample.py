@@ -156,8 +156,8 @@ def _found(volume: Volume, seen: Geometry, method: str, antialias: bool, value: 
         scale, offset, length = mapping.matrix[of][axis], mapping.offset[of], source.shape[of]
         if back:
             scale, offset = -scale, length - 1 - offset
-        count = seen.shape[axis]
-        taps.append(taps_for(method, scale=scale, offset=offset, count=count, length=length, antialias=antialias))
+        line: dict[str, Any] = {"scale": scale, "offset": offset, "count": seen.shape[axis], "length": length}
+        taps.append(taps_for(method, **line, antialias=antialias, backwards=back))
     return SeparableSource(turned, (taps[0], taps[1], taps[2]), value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -74,6 +75,18 @@ def test_a_ramp_stays_the_ramp_at_any_coarser_spacing(k: float, j: float, i: flo
 def test_a_volume_on_its_own_grid_is_itself(kind: str, method: str) -> None:
     volume = noise_volume(GRIDS[kind]((5, 6, 7)))
     assert_array_equal(resample(volume, volume.geometry, method=method).read(), volume.read())
+
+
+def test_the_nearest_of_two_equally_near_voxels_is_the_same_from_whatever_corner_the_grid_is_stored() -> None:
+    volume = noise_volume(oblique_grid((5, 6, 7)))
+    between = replace(volume.geometry, origin=tuple(volume.geometry.index_to_world([0.5, 1.5, 0.5]).tolist()))
+    found = resample(volume, between, method="nearest").read()
+    assert_array_equal(found[:4, :4, :6], volume.read()[1:, 2:, 1:])  # halves go up
+    for axes in itertools.permutations(range(3)):
+        for flips in itertools.product((False, True), repeat=3):
+            target = between.reordered(axes, flips)
+            expected = found.transpose(axes)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+            assert_array_equal(resample(volume, target, method="nearest").read(), expected)
 
 
 @pytest.mark.parametrize("method", RESAMPLERS)

@@ -56,7 +56,9 @@ class Taps:
         return slice(int((first + low).min()), int((first + high).max()) + 1)
 
 
-def taps_for(method: str, *, scale: float, offset: float, count: int, length: int, antialias: bool) -> Taps:
+def taps_for(
+    method: str, *, scale: float, offset: float, count: int, length: int, antialias: bool, backwards: bool = False
+) -> Taps:
     """The filter that finds values at `scale * n + offset`, n = 0 .. count - 1, along an axis of `length` voxels.
 
     Places within 1e-6 of a voxel are that voxel, bit for bit. Between the last centres and the outer faces, nearest
@@ -78,6 +80,9 @@ def taps_for(method: str, *, scale: float, offset: float, count: int, length: in
     antialias
         Where scale > 1, average before: linear by area (each voxel by its share of the result's width), cubic and
         lanczos by a Gaussian before the interpolation (see `gaussian_fir`). Not for nearest.
+    backwards
+        Whether the voxels were reversed: of two that are equally near, nearest then takes the lower one, which is the
+        upper one as they are stored.
     """
     places = offset + scale * np.arange(count, dtype=float)
     inside = (places >= -0.5 - NEARLY) & (places <= length - 0.5 + NEARLY)
@@ -86,7 +91,8 @@ def taps_for(method: str, *, scale: float, offset: float, count: int, length: in
     if method == "linear" and coarser:
         first, weights = _area(held, scale, length)
     else:
-        first, weights = _ROWS[method](held, length, gaussian_fir(scale) if coarser else _NO_FILTER)
+        rows = _nearest_backwards if backwards and method == "nearest" else _ROWS[method]
+        first, weights = rows(held, length, gaussian_fir(scale) if coarser else _NO_FILTER)
     _single(first, weights, ~inside, held)
     return _tight(first, weights, inside, length)
 
@@ -119,6 +125,11 @@ def smoothing_taps(method: str, *, width: float, length: int, antialias: bool) -
 
 def _nearest(places: Real, length: int, bell: Real) -> tuple[Whole, Real]:
     first = np.clip(np.floor(places + (0.5 + NEARLY)), 0, length - 1).astype(np.int64)
+    return first, np.ones((len(first), 1))
+
+
+def _nearest_backwards(places: Real, length: int, bell: Real) -> tuple[Whole, Real]:
+    first = np.clip(np.ceil(places - (0.5 + NEARLY)), 0, length - 1).astype(np.int64)
     return first, np.ones((len(first), 1))
 
 
