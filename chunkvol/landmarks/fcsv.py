@@ -63,7 +63,7 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
         raise FormatError(f"{path}: the columns have no {', '.join(sorted(missing))}, found {','.join(names)[:80]}")
     place = {name: names.index(name) for name in names}
     rows = separated(path, text, ",", comment="#", one_line=True)
-    rows.check_lengths(1 + max(place[one] for one in "xyz"))
+    rows.check_lengths(1 + max(place[one] for one in "xyz"), len(names))
     status = rows.column(place["positionStatus"]) if "positionStatus" in place else []
     points = _points(rows, [place[one] for one in "xyz"], status)
     cells = {name: rows.column(index) for name, index in place.items()}
@@ -112,6 +112,9 @@ def _header(path: Path, text: str) -> dict[str, str]:
 
 def _points(rows: Rows, columns: Sequence[int], status: list[str]) -> Points:
     points = rows.points(columns)
+    for one, line in zip(status, rows.lines, strict=True) if set(status) - {"", "0", "1", _DEFINED} else ():
+        if one.strip() not in ("", "0", "1", _DEFINED):
+            raise FormatError(f"{rows.path}, line {line}: positionStatus is 0, 1 or 2, found {one[:40]!r}")
     if unplaced := [n for n, one in enumerate(status) if one.strip() not in ("", _DEFINED)]:
         points[unplaced] = np.nan
     return points
@@ -188,11 +191,10 @@ def fcsv_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
 
 
 def _marks(columns: Any, count: int) -> list[list[bool]]:
-    given = (
-        ([usual if one is None else one for one in columns.get(name, (usual,) * count)])
+    return [
+        [usual if one is None else one for one in columns.get(name, (usual,) * count)]
         for name, usual in _FLAGS.values()
-    )
-    return list(given)
+    ]
 
 
 def _status(landmarks: Landmarks) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from chunkvol.errors import FormatError, InputError
 from chunkvol.landmarks.arrays import array_bytes, is_array, read_array
 from chunkvol.landmarks.fcsv import fcsv_bytes, is_fcsv, read_fcsv
-from chunkvol.landmarks.morphoj import is_morphoj, morphoj_bytes, read_morphoj
+from chunkvol.landmarks.morphoj import SUFFIXES, is_morphoj, morphoj_bytes, read_morphoj
 from chunkvol.landmarks.moving import moved
 from chunkvol.landmarks.points import Landmarks
 from chunkvol.landmarks.slicer import is_slicer, read_slicer, slicer_bytes
@@ -47,7 +47,7 @@ FILES = {
         PointFormat("NumPy array", (".npy",), is_array, read_array, array_bytes),
         PointFormat("Slicer markups", (".mrk.json", ".json"), is_slicer, read_slicer, slicer_bytes),
         PointFormat("Slicer fiducials", (".fcsv",), is_fcsv, read_fcsv, fcsv_bytes),
-        PointFormat("MorphoJ", (".morphoj.csv", ".morphoj.txt"), is_morphoj, read_morphoj, morphoj_bytes),
+        PointFormat("MorphoJ", SUFFIXES, is_morphoj, read_morphoj, morphoj_bytes),
         PointFormat("table", (".csv", ".tsv", ".tab", ".txt"), is_table, read_table, table_bytes),
     )
 }

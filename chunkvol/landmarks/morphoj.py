@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from chunkvol.errors import FormatError, InputError
@@ -10,22 +11,26 @@ from chunkvol.landmarks.points import Landmarks
 from chunkvol.landmarks.rows import Rows, decoded, separated, text_of
 from chunkvol.landmarks.systems import Asked, signs_of
 
+SUFFIXES = (".morphoj.csv", ".morphoj.txt")
+"""Ends of names by which it is told from a table."""
 _AXIS = re.compile(r"^(.*?)[ _.]?([XYZ])$", re.IGNORECASE)
 """`label_X`, as programs write it for people."""
 _NUMBERED = re.compile(r"^([XYZ])[ _.]?(\d+)$", re.IGNORECASE)
 """`X1`, as others do."""
 
-__all__ = ["is_morphoj", "morphoj_bytes", "read_morphoj"]
+__all__ = ["SUFFIXES", "is_morphoj", "morphoj_bytes", "read_morphoj"]
 
 
 def is_morphoj(path: Path, head: bytes) -> bool:
-    """Whether the first line names a specimen, then three coordinates a landmark."""
+    """Whether a file is named so, or its first line names a specimen, then three coordinates each of some landmarks."""
+    if path.name.lower().endswith(SUFFIXES):
+        return True
     try:
         line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].decode()
     except UnicodeDecodeError:
         return False
     names = separated(path, line, _separator(line)).cells
-    return bool(names) and _labels(names[0][:4]) is not None
+    return bool(names) and len(names[0]) >= 7 and _labels(names[0][:7]) is not None
 
 
 def _separator(line: str) -> str:
@@ -63,12 +68,10 @@ def read_morphoj(path: Path, data: bytes, asked: Asked) -> Landmarks:
     """
     text = decoded(path, data)
     rows = separated(path, text, _separator(text.partition("\n")[0]))
-    labels = _labels(rows.cells[0])
-    if labels is None:
-        raise FormatError(
-            f"{path}, line {rows.lines[0]}: a header of MorphoJ is a name, then label_X, label_Y, label_Z of each"
-        )
-    if twice := [one for one in labels if labels.count(one) > 1]:
+    labels = _labels(rows.cells[0]) if rows.cells else []
+    if not labels:
+        raise FormatError(f"{path}, line 1: a header of MorphoJ is a name, then label_X, label_Y, label_Z of each")
+    if twice := [one for one, times in Counter(labels).items() if times > 1]:
         raise FormatError(
             f"{path}, line {rows.lines[0]}: the landmark {twice[0][:40]!r} is named twice; name it differently"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -29,6 +30,14 @@ _FLAGS = {"selected": True, "locked": False, "visibility": True}
 """What a point is that does not say."""
 _OWN = ("label", "description", "position")
 """Fields of a point that `Landmarks` have themselves."""
+_USUAL = {
+    "locked": False,
+    "fixedNumberOfControlPoints": False,
+    "labelFormat": "%N-%d",
+    "controlPoints": None,
+    "measurements": [],
+}
+"""What is written of lists that no document of Slicer had."""
 _CLOSE = 1e-6
 """Millimetres by which control points may differ from those that a plane or region was read with."""
 
@@ -76,13 +85,17 @@ def read_slicer(path: Path, data: bytes, asked: Asked) -> Landmarks:
     lists = tuple(_list(one, system) for one, system in zip(fields, systems, strict=True))
     return Landmarks(
         points,
-        tuple(str(row.get("label", "")) for row in rows),
-        tuple(str(row.get("description", "")) for row in rows),
+        tuple(_worded(row.get("label")) for row in rows),
+        tuple(_worded(row.get("description")) for row in rows),
         lists[0]["type"],
         systems[0].frame,
         MarkupLists(lists, {**document, "markups": None}, points),
         {name: tuple(values) for name, values in columns.items()},
     )
+
+
+def _worded(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _document(path: Path, data: bytes) -> dict[str, Any]:
@@ -136,7 +149,7 @@ def _positions(fields: MarkupFields, rows: list[dict[str, Any]], system: System)
     ]
     stated = [rows[n]["position"] for n in placed]
     if all(type(one) is list and len(one) == 3 and set(map(type, one)) <= {int, float} for one in stated):
-        with np.errstate(over="ignore"):
+        with contextlib.suppress(OverflowError):  # an integer that no float holds: refused below
             values[placed] = np.array(stated, float).reshape(-1, 3)
     if not np.isfinite(values[placed]).all():
         for n in placed:
@@ -252,18 +265,10 @@ def _says(value: Any) -> bool:
 
 def _list_text(fields: List, frame: str, rows: list[dict[str, Any]]) -> str:
     """A markup: a field a line, and a point a line."""
-    unit = fields.get("coordinateUnits")
-    named = {
-        "type": fields["type"],
-        "coordinateSystem": frame,
-        "coordinateUnits": unit if isinstance(unit, list) and unit[0] == "mm" and len(unit) == 3 else "mm",
-        "locked": False,
-        "labelFormat": "%N-%d",
-        "lastUsedControlPointNumber": len(rows),
-        "controlPoints": None,
-        "measurements": [],
-    }
-    named = {**named, **fields, "coordinateSystem": frame, "coordinateUnits": named["coordinateUnits"]}
+    stated = fields.get("coordinateUnits")
+    unit = stated if isinstance(stated, list) and len(stated) == 3 and stated[0] == "mm" else "mm"
+    system = {"type": fields["type"], "coordinateSystem": frame, "coordinateUnits": unit}
+    named = {**system, **(fields if "controlPoints" in fields else {**_USUAL, **fields}), **system}
     points = _block((_text(row) for row in rows), 16)
     lines = (f"{_text(name)}: {points if name == 'controlPoints' else _text(value)}" for name, value in named.items())
     return "{\n" + ",\n".join(" " * 12 + line for line in lines) + "\n        }"
@@ -285,7 +290,19 @@ def _document_text(original: Any, texts: list[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:  # NaN, in a measurement or a display: JSON has none
+        return _ENCODER.encode(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    """The same without numbers that JSON does not know; null instead."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value if _says(value) else None
 
 
 def _plain(value: Any) -> Any:
@@ -293,3 +310,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise InputError(f"a value of {type(value).__name__} cannot be written to JSON")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)

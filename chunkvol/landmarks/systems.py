@@ -83,9 +83,11 @@ class Asked:
 def _agreed(where: str, name: str, stated: str | None, asked: str | None) -> str | None:
     if stated is None or asked is None:
         return asked if stated is None else stated
-    differ = (
-        stated != asked if name == "frame" else UNITS[stated] != UNITS[asked] or "voxel" in {stated, asked} - {stated}
-    )
+    differ = stated != asked if name == "frame" else _length(stated) != _length(asked)
     if differ:
         raise InputError(f"{where} says itself that its {name} is {stated}, and {asked} was asked; leave {name} out")
     return stated
+
+
+def _length(units: str) -> tuple[bool, float]:
+    return units == "voxel", UNITS[units]

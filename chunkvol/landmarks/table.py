@@ -26,6 +26,7 @@ _ROLES = {
     "description": ("description", "desc"),
     "type": ("type",),
     "list": ("list",),
+    "defined": ("defined",),
     "frame": ("frame",),
     "units": ("units", "unit"),
 }
@@ -33,7 +34,7 @@ _ROLES = {
 _FLAGS = {"visibility": True, "selected": True, "locked": False}
 _UNSAID = {"associatedNodeID": "", **_FLAGS}
 """Columns that are not written where they say this of all points."""
-_SLICERS = ("orientation", "positionStatus", "autoCreated", "list")
+_UNTOLD = ("orientation", "positionStatus", "autoCreated", "list")
 """Columns that only Slicer needs, and `list`, which is written by its name."""
 
 __all__ = ["is_table", "read_table", "table_bytes"]
@@ -58,6 +59,8 @@ class _Header:
     """By `_ROLES`."""
     further: dict[str, int]
     """All others, by name."""
+    width: int
+    """How many columns there are."""
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -79,20 +82,22 @@ def read_table(path: Path, data: bytes, asked: Asked) -> Landmarks:
     if not rows.cells:
         raise FormatError(f"{path} holds no points; each is a row of label, x, y, z")
     header, rows = _header(path, rows, asked)
-    rows.check_lengths(max(header.places) + 1, None)
+    rows.check_lengths(max(header.places) + 1, header.width)
     cells = {name: rows.column(index) for name, index in header.roles.items()}
     frame = _one(path, "frame", [said.get("frame"), header.frame, *_words(rows, cells, "frame")])
     units = _one(path, "units", [said.get("units"), header.units, *_words(rows, cells, "units")])
     system = asked.system(str(path), frame, units)
     points = system.points(rows.points(header.places))
+    if "defined" in cells:
+        points[~np.array(flags(rows, "defined", cells["defined"], True), bool)] = np.nan
     further = {name: rows.column(index) for name, index in header.further.items()}
     columns: dict[str, tuple[Any, ...]] = {
         name: flags(rows, name, values, _FLAGS[name]) if name in _FLAGS else tuple(values)
         for name, values in further.items()
     }
     lists, of = _lists(rows, cells)
-    labels = cells.get("label") or [str(number) for number in range(1, len(points) + 1)]
-    if "id" not in columns:
+    labels = cells.get("label") or columns.get("id") or [str(number) for number in range(1, len(points) + 1)]
+    if not ("id" in columns and _distinct(columns["id"], of)):
         rows.check_names(labels, of)
     return Landmarks(
         points,
@@ -130,16 +135,16 @@ def _separator(path: Path, text: str) -> str:
 def _header(path: Path, rows: Rows, asked: Asked) -> tuple[_Header, Rows]:
     """What the columns are, by the first row when it names them, and the rows of points."""
     first = rows.cells[0]
-    named = [_PLACE.match(cell.strip()) for cell in first]
-    if any(named) and not _is_point(first):
-        body = Rows(path, rows.cells[1:], rows.lines[1:])
-        return _named(path, [cell.strip() for cell in first], asked), body
+    names = _plain_names([cell.strip() for cell in first])
+    if any(map(_PLACE.match, names)) and not _is_point(first):
+        return _named(path, names, asked), Rows(path, rows.cells[1:], rows.lines[1:])
     if len(first) == 3 and all(map(is_number, first)):
-        return _Header((0, 1, 2), None, None, {}, {}), rows
+        return _Header((0, 1, 2), None, None, {}, {}, 3), rows
     if _is_point(first):
-        further = {f"column {number + 1}": number for number in range(5, len(first))}
-        roles = {"label": 0, **({"description": 4} if len(first) > 4 else {})}
-        return _Header((1, 2, 3), None, None, roles, further), rows
+        width = max(map(len, rows.cells))
+        further = {f"column {number + 1}": number for number in range(5, width)}
+        roles = {"label": 0, **({"description": 4} if width > 4 else {})}
+        return _Header((1, 2, 3), None, None, roles, further, width), rows
     raise FormatError(
         f"{path}, line {rows.lines[0]}: neither names of columns (label, x, y, z) nor a label and three numbers, found "
         f"{', '.join(first)[:60]!r}"
@@ -149,6 +154,16 @@ def _header(path: Path, rows: Rows, asked: Asked) -> tuple[_Header, Rows]:
 def _is_point(row: Sequence[str]) -> bool:
     cells = [cell.strip() for cell in row[1:4]]
     return len(cells) == 3 and (all(map(is_number, cells)) or not any(cells))
+
+
+def _plain_names(names: list[str]) -> list[str]:
+    """Names of columns, those of a table of Slicer (label, l, p, s ... or r, a, s) as ours."""
+    small = [name.lower() for name in names]
+    for letters in ("lps", "ras"):
+        if set(letters) <= set(small) and "x" not in small:
+            axes = {letter: f"{axis}_{letters}_mm" for letter, axis in zip(letters, "xyz", strict=True)}
+            return [axes.get(one, name) for one, name in zip(small, names, strict=True)]
+    return names
 
 
 def _named(path: Path, names: list[str], asked: Asked) -> _Header:
@@ -161,8 +176,9 @@ def _named(path: Path, names: list[str], asked: Asked) -> _Header:
         if any(word in small for word in words)
     }
     flags_of = {**{name: name for name in _FLAGS}, "visible": "visibility", "id": "id"}
-    further = {flags_of.get(name.lower(), name): rest[name] for name in sorted(rest, key=lambda name: rest[name])}
-    return _Header(places, frames, units, roles, further)
+    kept = sorted((name for name in rest if name not in _UNTOLD), key=lambda name: rest[name])
+    further = {flags_of.get(name.lower(), name): rest[name] for name in kept}
+    return _Header(places, frames, units, roles, further, len(names))
 
 
 def _places(path: Path, names: list[str], asked: Asked) -> tuple[str | None, str | None, tuple[int, int, int]]:
@@ -275,12 +291,18 @@ def _further(landmarks: Landmarks) -> dict[str, Sequence[Any]]:
     columns: dict[str, Sequence[Any]] = {
         name: [_cell(value, _UNSAID.get(name, "")) for value in values]
         for name, values in landmarks.columns.items()
-        if name not in _SLICERS and set(values) - {None, _UNSAID.get(name, "")}
+        if name not in _UNTOLD and set(values) - {None, _UNSAID.get(name, "")}
     }
-    plain = all(one.strip() for one in landmarks.labels) and len(set(landmarks.labels)) == len(landmarks)
-    if not plain:
-        columns.setdefault("id", [str(number) for number in range(1, len(landmarks) + 1)])
+    of = landmarks.columns.get("list", ())
+    if not _distinct(landmarks.labels, of) and not _distinct([str(one) for one in columns.get("id", ())], of):
+        columns["id"] = [str(number) for number in range(1, len(landmarks) + 1)]
     return columns
+
+
+def _distinct(names: Sequence[str], of: Sequence[int]) -> bool:
+    """Whether names tell points apart, within the list that each is of."""
+    found = set(zip(of, names, strict=True)) if of and names else set(names)
+    return len(found) == len(names) > 0 and all(one.strip() for one in names)
 
 
 def _cell(value: Any, usual: Any) -> Any:
