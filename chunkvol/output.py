@@ -72,7 +72,7 @@ def check_disk(folder: Path, needed: int) -> None:
     if free < needed:
         raise DiskError(
             f"the disk of {folder} has {format_bytes(free)} free and the work needs up to {format_bytes(needed)}; "
-            "free some space, write elsewhere, or ask for a larger factor"
+            "free some space, write elsewhere, or ask for fewer voxels"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from chunkvol.cli.params import BOUNDS, BYTES, GRID_SIZE, LENGTHS
-from chunkvol.cli.reading import ReadingCommand, reading_options, reading_options_of_grids
+from chunkvol.cli.reading import SOURCE_NAMES, ReadingCommand, open_named, reading_options, reading_options_of_grids
 from chunkvol.cli.running import Run, making_options, run_options, source_argument, write
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.kernels.resampling import METHODS
@@ -22,12 +22,16 @@ from chunkvol.transforms import MAPS, read_transform
 from chunkvol.volume import Volume
 
 _method = click.option(
-    "--method", type=click.Choice(RESAMPLERS), help="How values between voxels are found (default linear; label)."
+    "--method",
+    type=click.Choice(RESAMPLERS),
+    help="How values between voxels are found (default linear; of segments label).",
 )
 _antialias = click.option(
     "--no-antialias", "antialias", flag_value=False, default=True, help="Do not average where the output is coarser."
 )
-_outside = click.option("--outside", type=float, help="Real value of voxels outside the field of view.")
+_outside = click.option(
+    "--outside", type=float, help="Real value beyond the field of view (default: stated padding, -1000 HU, or 0)."
+)
 
 __all__ = ["align", "resample"]
 
@@ -35,6 +39,7 @@ __all__ = ["align", "resample"]
 @click.command(cls=ReadingCommand)
 @source_argument
 @click.option("--like", metavar="REF", type=click.Path(path_type=Path), help="Onto the grid of this file.")
+@click.option("--like-series", metavar="ID", help="Of several volumes in REF this one.")
 @click.option("--spacing", type=LENGTHS, help="Of the output: 0.05, 50um, or 0.1,0.1,0.2 for x, y, z (mm).")
 @click.option("--size", type=GRID_SIZE, help="Of the output: 50%, or 256, or 512,512,300 voxels along x, y, z.")
 @click.option("--fit", type=BYTES, help="The finest grid whose output fits, such as 2GB.")
@@ -54,6 +59,7 @@ def resample(
     source: Path,
     reading: dict[str, Any],
     like: Path | None,
+    like_series: str | None,
     size: dict[str, Any] | None,
     affine: Path | None,
     affine_maps: str | None,
@@ -76,22 +82,34 @@ def resample(
     grid["antialias"] = asked["antialias"]
     if like is None and affine is None and not grid.keys() & {"spacing", "size", "percent", "fit", "bounds", "upright"}:
         raise InputError("say onto which grid: --like, --spacing, --size, --fit, --bounds, --upright or --affine")
+    if like_series is not None and like is None:
+        raise InputError("--like-series chooses a volume of --like: give both")
     if affine_maps is not None and affine is None:
         raise InputError("--affine-maps says which way the file of --affine leads: give both")
+    asked_size = [f"--{name}" for name in ("spacing", "fit") if asked[name] is not None] + ["--size"] * bool(size)
+    if len(asked_size) > 1:
+        raise InputError(f"{' and '.join(asked_size)} each choose the grid; give one of them")
     if affine is not None:
         grid["transform"] = read_transform(affine, affine_maps)
 
     def make(progress: Progress) -> Volume:
-        volume = open_volume(source, level=level, progress=progress, **reading)
-        reference = None if like is None else _reference(like, progress)
-        return resampled(volume, reference, **grid)
+        volume = open_named(source, names=SOURCE_NAMES, level=level, progress=progress, **reading)
+        if like is None:
+            return resampled(volume, **grid)
+        if volume.metadata.assumed:
+            raise GeometryError(
+                f"{source} does not say where its voxels lie, so that they cannot be put on the grid of {like}: say it "
+                "with --source-spacing, --origin and --orientation, or --geometry"
+            )
+        return resampled(volume, _reference(like, "--like-series", like_series, progress), **grid)
 
     write(run, make, **making)
 
 
-def _reference(path: Path, progress: Progress, **reading: Any) -> Volume:
-    """The volume whose grid is taken; it has to know where it lies."""
-    reference = open_volume(path, progress=progress, **reading)
+def _reference(path: Path, option: str, series: str | None, progress: Progress) -> Volume:
+    """The volume whose grid is taken, which has to know where it lies; `option` chooses among several."""
+    reading = {} if series is None else {"series": series}
+    reference = open_named(path, names={"--series": option}, progress=progress, **reading)
     if reference.metadata.assumed:
         raise GeometryError(
             f"{path} does not say where its voxels lie, so that nothing can be put on its grid; name a file that does"
@@ -137,7 +155,7 @@ def align(
         raise InputError(f"--labels are chosen, never mixed: leave out --method {method}")
 
     def make(progress: Progress) -> Volume:
-        grid = _reference(fixed, progress, **({"series": to_series} if to_series else {}))
+        grid = _reference(fixed, "--to-series", to_series, progress)
         volume = open_volume(moving, progress=progress, **reading)
         for sentence in meeting(volume, grid):
             progress.say(sentence)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from chunkvol.cli.params import LENGTHS, POINT, SLICES
+from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats.dicom.options import CHOICES
 from chunkvol.formats.stack.frames import FRAMES
+from chunkvol.pipeline import open_volume
+from chunkvol.volume import Volume
 
 Verb = Callable[..., None]
 
@@ -68,7 +73,10 @@ _SOURCE_SPACING = "source_spacing"
 """What the spacing of an input is called where --spacing is the output's."""
 _RENAMED = {"spacing": "", _SOURCE_SPACING: "spacing"}
 
-__all__ = ["ReadingCommand", "reading_options", "reading_options_of_grids"]
+SOURCE_NAMES = {"--spacing": "--source-spacing"}
+"""What messages about an input have to call its spacing where --spacing is the output's."""
+
+__all__ = ["SOURCE_NAMES", "ReadingCommand", "open_named", "reading_options", "reading_options_of_grids"]
 
 
 def reading_options(function: Verb) -> Verb:
@@ -99,6 +107,28 @@ def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> V
     for option in reversed(options.values()):
         option(verb)
     return verb
+
+
+def open_named(path: Path, *, names: Mapping[str, str], **options: Any) -> Volume:
+    """Open a volume, and have all messages call the options of reading by the names that a verb has for them.
+
+    Parameters
+    ----------
+    names
+        The verb's names by the usual ones, such as "--to-series" for "--series".
+    """
+
+    def said(text: str) -> str:
+        for usual, name in names.items():
+            text = re.sub(rf"(?<![\w-]){usual}(?![\w-])", name, text)
+        return text
+
+    try:
+        volume = open_volume(path, **options)
+    except (InputError, GeometryError) as error:
+        raise type(error)(said(str(error))) from error
+    problems = tuple(said(problem) for problem in volume.metadata.problems)
+    return replace(volume, metadata=replace(volume.metadata, problems=problems))
 
 
 class ReadingCommand(click.Command):

@@ -103,9 +103,13 @@ _IMAGE = (
         help="What is shown of a slab.",
     ),
     click.option(
-        "--method", type=click.Choice(METHODS), help="How values between voxels are found (default linear; nearest)."
+        "--method",
+        type=click.Choice(METHODS),
+        help="How values between voxels are found (default linear; of segments nearest).",
     ),
-    click.option("--outside", type=float, help="Real value of pixels outside the field of view."),
+    click.option(
+        "--outside", type=float, help="Real value beyond the field of view (default: stated padding, -1000 HU, or 0)."
+    ),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from chunkvol.cli.params import BYTES, FACTORS, GRID_SIZE, LENGTHS
-from chunkvol.cli.reading import ReadingCommand, reading_options, reading_options_of_grids
+from chunkvol.cli.reading import SOURCE_NAMES, ReadingCommand, open_named, reading_options, reading_options_of_grids
 from chunkvol.cli.running import Run, making_options, pyramid_option, run_options, source_argument, write
 from chunkvol.errors import InputError
 from chunkvol.formats import format_for_writing
@@ -70,7 +71,8 @@ def downsample(
         raise InputError(f"--ignore-padding leaves values out of means; it cannot be had with --method {method}")
 
     def make(progress: Progress) -> Volume:
-        volume = open_volume(source, progress=progress, **reading)
+        opened = partial(open_named, names=SOURCE_NAMES) if grid else open_volume
+        volume = opened(source, progress=progress, **reading)
         more = {"ignore": _padding(volume, source)} if ignore_padding else {}
         if grid:
             return coarsened(volume, method=method, **grid, **more)
