@@ -78,7 +78,8 @@ def resample(
       chunkvol resample small.seg.nrrd --like scan.ome.zarr --method label -o full.seg.nrrd
       chunkvol resample moving.nrrd --like fixed.nrrd --affine to_fixed.tfm -o moved.nrrd
     """
-    grid = {name: value for name, value in (asked | (size or {})).items() if value not in (None, False)}
+    given = (asked | (size or {})).items()
+    grid = {name: value for name, value in given if value is not None and value is not False}  # 0 is a value
     grid["antialias"] = asked["antialias"]
     if like is None and affine is None and not grid.keys() & {"spacing", "size", "percent", "fit", "bounds", "upright"}:
         raise InputError("say onto which grid: --like, --spacing, --size, --fit, --bounds, --upright or --affine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from PIL import Image
 
 import chunkvol
-from chunkvol import Geometry, Volume
+from chunkvol import Geometry, Rescale, Volume
 from chunkvol.cli.grids import align, resample
+from chunkvol.geometry.targets import upright as upright_of
 from tests.cli.commands import Outcome, listing, untouched
 from tests.cli.conftest import SHAPE
 from tests.support.grids import noise_volume, oblique_grid, ramp_values, ramp_volume, rotation
@@ -191,6 +193,30 @@ def test_what_fits_is_the_finest_grid_that_does(command: Command, files: Path, t
     found, grid = as_itk(out)
     assert 6000 < found.nbytes <= 8000
     assert max(grid.spacing) == pytest.approx(max(0.7, min(grid.spacing)))
+
+
+def hounsfield(path: Path) -> Volume:
+    """A CT whose air is -1000 HU, written to a file."""
+    volume = noise_volume(oblique_grid((4, 5, 6)), "uint16")
+    metadata = replace(volume.metadata, rescale=Rescale(1.0, -1024.0, "HU"), modality="CT")
+    chunkvol.write_volume(replace(volume, metadata=metadata), path)
+    return volume
+
+
+@pytest.mark.parametrize(("asked", "value"), [([], -1000), (["--outside", "0"], 0), (["--outside", "7"], 7)])
+@pytest.mark.parametrize("verb", ["resample", "align", "slice"])
+def test_what_lies_outside_gets_the_value_that_is_asked_for(
+    verb: str, asked: list[str], value: int, command: Command, tmp_path: Path
+) -> None:
+    volume = hounsfield(tmp_path / "ct.ome.zarr")
+    upright = upright_of(volume.geometry)
+    chunkvol.write_volume(noise_volume(upright, "uint8"), tmp_path / "upright.nrrd")
+    z = volume.geometry.index_to_world([1.5, 2, 2.5])[2]
+    to = {"resample": ["--upright"], "align": ["--to", tmp_path / "upright.nrrd"], "slice": ["--axial", z]}[verb]
+    out = tmp_path / "o.nrrd"
+    said = command(verb, tmp_path / "ct.ome.zarr", *to, *asked, "-o", out).succeeded()
+    assert as_itk(out)[0].flat[0] == value
+    assert f"lies outside the field of view: its voxels get {value} HU" in said.err
 
 
 def test_of_several_volumes_in_the_reference_one_is_named(command: Command, series: Path, tmp_path: Path) -> None:
