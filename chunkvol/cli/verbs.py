@@ -19,6 +19,7 @@ VERBS = {
     "reorient": ("cut", "Store the voxels in another axis order, each at its place."),
     "attach": ("repair", "Give voxels that lost their header the place of the scan they were made from."),
     "header": ("repair", "Put a NRRD header in front of DICOM files, with no copy of the pixels."),
+    "landmarks": ("landmarks", "Take points from one volume to another; refine, measure and picture them."),
     "info": ("look", "Say what a scan is, where it lies, and what it would cost to load."),
     "formats": ("look", "List the formats, and what each can keep."),
     "phantom": ("make", "Make a realistic DICOM series with beads at known places."),
@@ -32,15 +33,17 @@ __all__ = ["VERBS", "Verbs"]
 class Verbs(click.Group):
     """A group of the verbs in the table."""
 
+    table = VERBS
+
     def list_commands(self, ctx: click.Context | None) -> list[str]:
         """The names, in the table's order."""
-        return list(VERBS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context | None, cmd_name: str) -> click.Command | None:
         """The verb, imported now; None where there is none of this name."""
-        if cmd_name not in VERBS:
+        if cmd_name not in self.table:
             return None
-        module = import_module(f"chunkvol.cli.{VERBS[cmd_name][0]}")
+        module = import_module(f"chunkvol.cli.{self.table[cmd_name][0]}")
         # Names of Python's own have an underscore behind them.
         verb: Any = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return verb if isinstance(verb, click.Command) else None
@@ -48,4 +51,4 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of verbs, from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])

@@ -41,7 +41,7 @@ def blocks(b: Array, k: int, j: int, i: int) -> Array:
 def exported(a: Array) -> Array:
     """8 bits between two percentiles, cut off beyond."""
     low, high = np.percentile(a, [2, 97])
-    return np.clip((a - low) / (high - low) * 255, 0, 255).round().astype("u1")
+    return np.asarray(np.clip((a - low) / (high - low) * 255, 0, 255).round(), "u1")
 
 
 def zoomed(b: Array, ratio: float, **how: Any) -> Array:
