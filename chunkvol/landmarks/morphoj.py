@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chunkvol.errors import FormatError, InputError
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.rows import Rows, decoded, separated, text_of
+from chunkvol.landmarks.rows import SEPARATORS, Rows, decoded, separated, text_of
 from chunkvol.landmarks.systems import Asked, signs_of
 
 SUFFIXES = (".morphoj.csv", ".morphoj.txt")
@@ -29,12 +29,12 @@ def is_morphoj(path: Path, head: bytes) -> bool:
         line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].decode()
     except UnicodeDecodeError:
         return False
-    names = separated(path, line, _separator(line)).cells
-    return bool(names) and len(names[0]) >= 7 and _labels(names[0][:7]) is not None
+    return any(len(names) >= 7 and _labels(names[:7]) is not None for names in _splits(path, line).values())
 
 
-def _separator(line: str) -> str:
-    return next((one for one in ("\t", ";") if line.count(one) >= 3), ",")
+def _splits(path: Path, line: str) -> dict[str, list[str]]:
+    """The names in a line, by each separator that may be meant."""
+    return {one: next(iter(separated(path, line, one).cells), []) for one in SEPARATORS}
 
 
 def _labels(names: list[str]) -> list[str] | None:
@@ -67,7 +67,8 @@ def read_morphoj(path: Path, data: bytes, asked: Asked) -> Landmarks:
         They are not, or a row is short or no number.
     """
     text = decoded(path, data)
-    rows = separated(path, text, _separator(text.partition("\n")[0]))
+    splits = _splits(path, text.lstrip("\r\n").partition("\n")[0])
+    rows = separated(path, text, next((one for one, names in splits.items() if _labels(names)), ","))
     labels = _labels(rows.cells[0]) if rows.cells else []
     if not labels:
         raise FormatError(f"{path}, line 1: a header of MorphoJ is a name, then label_X, label_Y, label_Z of each")

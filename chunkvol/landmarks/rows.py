@@ -19,7 +19,10 @@ _MISSING = frozenset({"", "NA"})
 """Cells of points that are not placed: empty, or as R writes them."""
 _FLAGS = {"1": True, "0": False, "true": True, "false": False, "t": True, "f": False}
 
-__all__ = ["Rows", "decoded", "flags", "is_number", "separated", "text_of"]
+SEPARATORS = (",", "\t", ";")
+"""Between cells, the most usual first."""
+
+__all__ = ["SEPARATORS", "Rows", "decoded", "flags", "is_number", "separated", "text_of"]
 
 
 def decoded(path: Path, data: bytes) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from chunkvol.errors import FormatError
 from chunkvol.landmarks.lists import MarkupLists, lists_of
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.rows import Rows, decoded, flags, is_number, separated, text_of
+from chunkvol.landmarks.rows import SEPARATORS, Rows, decoded, flags, is_number, separated, text_of
 from chunkvol.landmarks.systems import UNITS, Asked, signs_of
 from chunkvol.markups.markup import KINDS
 
@@ -124,21 +124,23 @@ def _comments(path: Path, text: str) -> tuple[dict[str, str], str, int]:
 
 
 def _separator(path: Path, text: str) -> str:
-    """The one of which the first line has most; a file of that name has tabs."""
-    line = text.lstrip("\r\n").partition("\n")[0]
+    """The one by which the first line names columns or holds a point; tabs where a file is named so."""
+    line = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
     if path.suffix.lower() in (".tsv", ".tab"):
         return "\t"
-    counts = {one: line.count(one) for one in ("\t", ";", ",")}
-    return next((one for one in ("\t", ";") if counts[one] >= 2), ",")
+    for one in SEPARATORS:
+        if any(_is_named(row) or _is_point(row) or _is_place(row) for row in separated(path, line, one).cells):
+            return one
+    return max(SEPARATORS, key=line.count)
 
 
 def _header(path: Path, rows: Rows, asked: Asked) -> tuple[_Header, Rows]:
     """What the columns are, by the first row when it names them, and the rows of points."""
     first = rows.cells[0]
     names = _plain_names([cell.strip() for cell in first])
-    if any(map(_PLACE.match, names)) and not _is_point(first):
+    if _is_named(first):
         return _named(path, names, asked), Rows(path, rows.cells[1:], rows.lines[1:])
-    if len(first) == 3 and all(map(is_number, first)):
+    if _is_place(first):
         return _Header((0, 1, 2), None, None, {}, {}, 3), rows
     if _is_point(first):
         width = max(map(len, rows.cells))
@@ -149,6 +151,16 @@ def _header(path: Path, rows: Rows, asked: Asked) -> tuple[_Header, Rows]:
         f"{path}, line {rows.lines[0]}: neither names of columns (label, x, y, z) nor a label and three numbers, found "
         f"{', '.join(first)[:60]!r}"
     )
+
+
+def _is_named(row: Sequence[str]) -> bool:
+    """Whether a row names at least two of three coordinates."""
+    names = _plain_names([cell.strip() for cell in row])
+    return len({match[1].lower() for name in names if (match := _PLACE.match(name))}) >= 2 and not _is_point(row)
+
+
+def _is_place(row: Sequence[str]) -> bool:
+    return len(row) == 3 and all(map(is_number, row))
 
 
 def _is_point(row: Sequence[str]) -> bool:
