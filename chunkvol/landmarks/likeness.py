@@ -117,7 +117,9 @@ def _moved(region: Region, by: Sequence[int]) -> Region:
 # -------------------------------------------------------------------------------------------------------- likenesses
 
 
-def likenesses(made: Shape, source: Source, samples: Sequence[Sample], way: Orientation) -> list[tuple[Guess, float]]:
+def likenesses(
+    made: Shape, source: Source, samples: Sequence[Sample], way: Orientation, *, quick: bool = False
+) -> list[tuple[Guess, float]]:
     """The relations of an orientation whose voxels correlate best with A's, and the correlation of each, best first.
 
     What a relation makes of B is a weighted sum along each axis by itself, so that all of them share their parts.
@@ -132,12 +134,15 @@ def likenesses(made: Shape, source: Source, samples: Sequence[Sample], way: Orie
         Of A.
     way
         The order of the axes, and which are mirrored.
+    quick
+        Only the usual ones, which is enough to tell one orientation from another.
     """
     lengths = [made[way.axes.index(axis)] for axis in range(3)]
     best: dict[Guess, float] = {}
-    plain = [axis_guesses(m, n, starts=True) for m, n in zip(lengths, source.shape, strict=True)]
-    for options in (plain, zoomed(lengths, source.shape)):
-        rows = [[(option, kernel) for option in axis for kernel in _KERNELS[option.word]] for axis in options]
+    plain = [axis_guesses(m, n, starts=not quick) for m, n in zip(lengths, source.shape, strict=True)]
+    for options in (plain,) if quick else (plain, zoomed(lengths, source.shape)):
+        most = 1 if quick else None
+        rows = [[(option, kernel) for option in axis for kernel in _KERNELS[option.word][:most]] for axis in options]
         scores = _correlations(made, source, samples, way, rows)
         for index in np.ndindex(scores.shape):
             k, j, i = (row[n][0] for row, n in zip(rows, index, strict=True))
@@ -233,7 +238,8 @@ def _linear(option: Axis, at: Any, made: int, source: int) -> Weights:
 
 def _smooth(option: Axis, at: Any, made: int, source: int) -> Weights:
     """The same over as many voxels as the new one is wide: no finer structure folds in."""
-    return _tent(_centres(option, at, made, source), max(1.0, source / made), source)
+    width = option.factor if option.word in ("mean", "stride") else source / made
+    return _tent(_centres(option, at, made, source), max(1.0, width), source)
 
 
 def _centres(option: Axis, at: Any, made: int, source: int) -> Any:
@@ -241,6 +247,8 @@ def _centres(option: Axis, at: Any, made: int, source: int) -> Any:
         return at * ((source - 1) / max(made - 1, 1))
     if option.word == "mean":
         return at * option.factor + (option.factor - 1) / 2
+    if option.word == "stride":
+        return at * option.factor + option.first
     return (at + 0.5) * (source / made) - 0.5
 
 
@@ -259,7 +267,7 @@ def _shares(weights: Any) -> Weights:
 
 _KERNELS: dict[str, tuple[_Kernel, ...]] = {
     "same": (_one,),
-    "stride": (_one,),
+    "stride": (_one, _smooth),
     "mean": (_box, _linear, _smooth),
     "resize": (_area, _linear, _smooth),
     "zoom": (_linear, _smooth),

@@ -26,6 +26,8 @@ _FITS = 0.8
 """Correlation below which nothing fits."""
 _SURE = 0.999
 """Correlation from which the axes need not be tried in another order."""
+_PROMISING = 0.5
+"""Share of the best correlation from which an orientation is looked at closely."""
 _LEAST = 1e-4
 """By how much less the second best must correlate, at least."""
 _TIMES = 1.5
@@ -242,13 +244,15 @@ def _explains(made: Shape, source: Shape, way: Orientation) -> bool:
 def _scored(
     made: Shape, source: Source, samples: Sequence[Sample], ways: Sequence[Orientation], progress: Progress
 ) -> list[Scored]:
-    """All relations of these orientations, best first."""
+    """Relations of these orientations, best first: the usual ones of all, and all of those that are like A at all."""
     progress.stage("compare voxels", len(ways), "orientations")
-    found: list[Scored] = []
+    usual = {}
     for way in ways:
-        found += (Scored(guess.relation, score) for guess, score in likenesses(made, source, samples, way))
+        usual[way] = likenesses(made, source, samples, way, quick=True)
         progress.advance(1)
-    return sorted(found, key=_rank)
+    enough = _PROMISING * max((found[0][1] for found in usual.values()), default=0.0)
+    every = [likenesses(made, source, samples, way) if found[0][1] >= enough else found for way, found in usual.items()]
+    return sorted((Scored(guess.relation, score) for found in every for guess, score in found), key=_rank)
 
 
 def _rank(one: Scored) -> float:

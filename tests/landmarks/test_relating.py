@@ -48,12 +48,17 @@ def zoomed(b: Array, ratio: float, **how: Any) -> Array:
     return np.asarray(pytest.importorskip("scipy.ndimage").zoom(b, ratio, order=1, **how))
 
 
+def smoothed(b: Array) -> Array:
+    return np.asarray(pytest.importorskip("scipy.ndimage").gaussian_filter(b, 1.5))
+
+
 ODD, EVEN = (41, 90, 101), (40, 88, 100)
 CASES: dict[str, tuple[Shape, Any, str]] = {
     "every 2nd voxel": (EVEN, lambda b: b[::2, ::2, ::2], "stride:2,2,2"),
     "every 2nd voxel of odd sizes": (ODD, lambda b: b[::2, ::2, ::2], "stride:2,2,2"),
     "every 3rd voxel, 8 bit": (ODD, lambda b: exported(b[::3, ::3, ::3]), "stride:3,3,3"),
     "other factors from the second voxel": (EVEN, lambda b: b[1::2, :, 1::2], "stride:2,1,2@1,0,1"),
+    "every 4th voxel of a smoothed one": (EVEN, lambda b: smoothed(b)[::4, ::4, ::4], "stride:4,4,4"),
     "means": (EVEN, lambda b: blocks(b, 2, 2, 2), "mean:2,2,2"),
     "means of odd sizes, 8 bit": (ODD, lambda b: exported(blocks(b, 4, 4, 4)), "mean:4,4,4"),
     "halved slices, every other one": (ODD, lambda b: exported(blocks(b[::2], 1, 2, 2)), "stride:1,1,2+mean:2,2,1"),
