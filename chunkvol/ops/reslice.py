@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from chunkvol import kernels
 from chunkvol.errors import InputError
-from chunkvol.geometry import Geometry
+from chunkvol.geometry import Geometry, mapping_between
+from chunkvol.geometry.fields import overlap
 from chunkvol.geometry.planes import VIEWS, SlicePlane
 from chunkvol.geometry.slices import Pair, slab_planes, slice_grid
-from chunkvol.metadata import Metadata
-from chunkvol.ops.downsample import ReducedSource
-from chunkvol.ops.resample import resample
+from chunkvol.metadata import Metadata, Rescale
+from chunkvol.ops.resample import outside_value, resample
+from chunkvol.ops.slab import SlabSource
 from chunkvol.segments import KEY, Segmentation
+from chunkvol.values import RescaledSource
 from chunkvol.volume import Volume
 
 COMBINED = ("mean", "max", "min")
@@ -57,7 +60,8 @@ def reslice(
         Thickness in mm, centred on the plane; 0 is a thin slice. A slab is made of as many planes as there are voxels
         across, evenly spread.
     combine
-        Of the real values across a slab: mean, max or min. Of labels only max: the largest one.
+        Of the real values across a slab: mean, max or min of those planes that lie within the volume. Of labels only
+        max: the largest one.
     method
         See `resample`; by default linear, and nearest for segmentations. Nothing is averaged where pixels are coarse.
     outside
@@ -78,15 +82,39 @@ def reslice(
         "antialias": False,
         "outside": outside,
     }
-    found = resample(volume, flat.refined((count, 1, 1)), **how)
-    # Of a thin slice only the plane itself has to lie inside.
-    told = found if slab else resample(volume, _thinned(flat), **how)
-    metadata = _metadata(told.metadata, volume, plane, _said(plane, slab, count, combine))
+    planes = flat.refined((count, 1, 1))
+    mixed = count > 1 and combine == "mean" and volume.dtype.kind in "iu"
+    found = resample(_as_real(volume) if mixed else volume, planes, **how)
     if count == 1:
+        # Of a thin slice only the plane itself has to lie inside.
+        told = found if slab else resample(volume, _thinned(flat), **how)
+        metadata = _metadata(told.metadata, volume, plane, _said(plane, slab, count, combine))
         return Volume(found.source, flat, metadata)
+    problems = (*volume.metadata.problems, *_missing(flat, volume))
+    metadata = replace(found.metadata, problems=problems)
     kernel = kernels.for_stored(combine, volume.metadata.rescale.slope)
-    across = (count, 1, 1)
-    return Volume(ReducedSource(found.source, across, kernel, (across,)), flat, metadata)
+    source = SlabSource(
+        found.source,
+        mapping_between(planes, volume.geometry),
+        volume.shape,
+        kernel,
+        outside_value(volume, outside),
+        volume.dtype,
+    )
+    return Volume(source, flat, _metadata(metadata, volume, plane, _said(plane, slab, count, combine)))
+
+
+def _as_real(volume: Volume) -> Volume:
+    """The same stored values as real numbers, so that their mean is rounded once."""
+    return replace(volume, data=RescaledSource(volume.source, Rescale(), np.dtype(np.float64)), coarser=())
+
+
+def _missing(slab: Geometry, volume: Volume) -> list[str]:
+    """What there is to say of a slab that is not all there."""
+    inside = overlap(slab, volume.geometry).of_a
+    if inside > 1 - 1e-6:
+        return []
+    return [f"{1 - inside:.1%} of the slab lies outside the field of view and takes no part in its pixels"]
 
 
 def _check_combine(volume: Volume, combine: str, slab: float) -> None:

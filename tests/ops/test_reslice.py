@@ -292,3 +292,19 @@ def test_settings_that_make_no_slice_are_refused(asked: Any, match: str) -> None
 def test_a_plane_beside_the_volume_is_refused_before_any_work() -> None:
     with pytest.raises(GeometryError, match="the axial plane at z = 500 mm misses the volume"):
         reslice(noise_volume(oblique_grid(SHAPE)), SlicePlane.anatomical("axial", 500))
+
+
+@pytest.mark.parametrize(("combine", "expected"), [("mean", 7), ("max", 8), ("min", 6)])
+def test_planes_of_a_slab_beyond_the_volume_take_no_part(combine: str, expected: int) -> None:
+    array = np.broadcast_to(np.arange(1, 9, dtype="int16")[:, None, None], (8, 5, 6)).copy()
+    volume = Volume(array, Geometry((8, 5, 6), spacing=(1, 0.5, 0.25)))
+    cut = reslice(volume, SlicePlane.anatomical("axial", 7.0), slab=6, combine=combine, outside=-99)  # 4 to 10
+    assert np.unique(cut.read()).tolist() == [expected]
+    assert "of the slab lies outside the field of view and takes no part" in cut.metadata.problems[-1]
+
+
+def test_pixels_of_a_slab_without_any_plane_are_outside() -> None:
+    volume = Volume(np.full((8, 5, 6), -7, "int16"), Geometry((8, 5, 6)))
+    plane = SlicePlane.anatomical("axial", 3.0)
+    cut = reslice(volume, plane, slab=3, combine="max", outside=-99, fov=(5, 10)).read()
+    assert set(np.unique(cut)) == {-99, -7}
