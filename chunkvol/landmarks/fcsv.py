@@ -22,6 +22,7 @@ _OLD = "label,x,y,z,sel,vis"
 """Rows of Slicer 3."""
 _SYSTEMS = {"0": "ras", "1": "lps", "RAS": "ras", "LPS": "lps"}
 _HEADER = re.compile(r"#\s*([^=]*?)\s*=\s*(.*?)\s*$")
+_REMARK = re.compile(r"^#.*$", re.MULTILINE)
 _VERSION = "5.6"
 """Written since rows have a status and the system is a word."""
 _FLAGS = {"vis": ("visibility", True), "sel": ("selected", True), "lock": ("locked", False)}
@@ -62,7 +63,7 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
     if missing := {"x", "y", "z"} - set(names):
         raise FormatError(f"{path}: the columns have no {', '.join(sorted(missing))}, found {','.join(names)[:80]}")
     place = {name: names.index(name) for name in names}
-    rows = separated(path, text, ",", comment="#", one_line=True)
+    rows = separated(path, _REMARK.sub("", text), ",", one_line=True)
     rows.check_lengths(1 + max(place[one] for one in "xyz"), len(names))
     status = rows.column(place["positionStatus"]) if "positionStatus" in place else []
     points = _points(rows, [place[one] for one in "xyz"], status)

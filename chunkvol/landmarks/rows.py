@@ -170,10 +170,8 @@ def flags(rows: Rows, name: str, cells: Sequence[str], usual: bool) -> tuple[boo
     return tuple(bool(known[one]) for one in cells)
 
 
-def separated(
-    path: Path, text: str, separator: str, *, comment: str | None = None, first: int = 1, one_line: bool = False
-) -> Rows:
-    """The rows of a text; those that are empty, and those that begin with `comment`, are left out.
+def separated(path: Path, text: str, separator: str, *, first: int = 1, one_line: bool = False) -> Rows:
+    """The rows of a text; those that are empty are left out.
 
     Parameters
     ----------
@@ -183,8 +181,6 @@ def separated(
         Quoted cells may hold separators, line ends and doubled quotes.
     separator
         One character.
-    comment
-        What lines begin with that are no rows.
     first
         The line of the file on which the text begins.
     one_line
@@ -202,7 +198,7 @@ def separated(
             if one_line and reader.line_num > last + 1:
                 raise csv.Error("a cell goes on in the next line")
             last = reader.line_num
-            if row and (len(row) > 1 or row[0].strip()) and not (comment and row[0].startswith(comment)):
+            if row and (len(row) > 1 or row[0].strip()):
                 cells.append(row)
                 lines.append(reader.line_num + first - 1)
     except csv.Error as error:
