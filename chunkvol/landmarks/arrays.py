@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
+import warnings
 from pathlib import Path
+from tokenize import TokenError
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from chunkvol.errors import FormatError
 from chunkvol.landmarks.points import Landmarks
 from chunkvol.landmarks.systems import Asked, signs_of
+
+_BROKEN = (ValueError, TypeError, KeyError, EOFError, SyntaxError, TokenError, RecursionError, OverflowError)
+"""What numpy raises of files that are cut or broken."""
 
 __all__ = ["array_bytes", "is_array", "read_array"]
 
@@ -27,10 +35,7 @@ def read_array(path: Path, data: bytes, asked: Asked) -> Landmarks:
     InputError
         The frame or the units are not said, or the array is not (n, 3) of finite numbers.
     """
-    try:
-        values = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise FormatError(f"{path} is no array of numpy that is whole: {str(error)[:80]}") from error
+    values = _array(path, data)
     if values.ndim != 2 or values.shape[1] != 3 or values.dtype.kind not in "fiu":
         raise FormatError(f"{path} holds {values.dtype} of shape {values.shape}; points are numbers of shape (n, 3)")
     values = values.astype(float)
@@ -42,6 +47,21 @@ def read_array(path: Path, data: bytes, asked: Asked) -> Landmarks:
         )
     system = asked.system(str(path))
     return Landmarks(system.points(values), tuple(map(str, range(1, len(values) + 1))), frame=system.frame)
+
+
+def _array(path: Path, data: bytes) -> npt.NDArray[Any]:
+    """The array in a file's bytes; nothing is allocated that is not there."""
+    stream = io.BytesIO(data)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, by_columns, dtype = read(stream)
+        values = np.frombuffer(data, dtype, math.prod(shape), stream.tell())
+    except _BROKEN as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(f"{path} is no array of numpy that is whole: {reason[:80]}") from error
+    return values.reshape(shape, order="F" if by_columns else "C")
 
 
 def array_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:

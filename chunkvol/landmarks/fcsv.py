@@ -26,6 +26,8 @@ _REMARK = re.compile(r"^#.*$", re.MULTILINE)
 _VERSION = "5.6"
 """Written since rows have a status and the system is a word."""
 _FLAGS = {"vis": ("visibility", True), "sel": ("selected", True), "lock": ("locked", False)}
+_RIGHT = 0.01
+"""By which the volume that three axes span may differ from 1: others are no rotation, and are left out."""
 _DEFINED = "2"
 """positionStatus of points that are placed; 0 is undefined, 1 a preview."""
 
@@ -61,7 +63,7 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
     names = (columns or (_OLD if version is None else _COLUMNS)).replace(" ", "").split(",")
     names += (_COLUMNS + _BEYOND).split(",")[len(names) :] if ",".join(names) == _COLUMNS else []
     if missing := {"x", "y", "z"} - set(names):
-        raise FormatError(f"{path}: the columns have no {', '.join(sorted(missing))}, found {','.join(names)[:80]}")
+        raise FormatError(f"{path}: the columns have no {', '.join(sorted(missing))}, found {','.join(names)[:80]!r}")
     place = {name: names.index(name) for name in names}
     rows = separated(path, _REMARK.sub("", text), ",", one_line=True)
     rows.check_lengths(1 + max(place[one] for one in "xyz"), len(names))
@@ -150,6 +152,8 @@ def _turns(rows: Rows, cells: list[list[str]]) -> tuple[Any, ...] | None:
         numbers = np.array([[one.strip() or "0" for one in column] for column in cells], float).T
     except ValueError as error:
         raise FormatError(f"{rows.path}: ow, ox, oy, oz are degrees and an axis: {str(error)[:60]}") from error
+    if not np.isfinite(numbers).all():
+        raise FormatError(f"{rows.path}: ow, ox, oy, oz are degrees and an axis, and some are not finite")
     from scipy.spatial.transform import Rotation
 
     lengths = np.linalg.norm(numbers[:, 1:], axis=1, keepdims=True)
@@ -215,7 +219,10 @@ def _axes(columns: Any, count: int) -> list[str]:
     unturned = signs_of("RAS").tolist()
     plain = np.diag(unturned).ravel()
     matrices = np.array([plain if one is None else one for one in columns["orientation"]], float).reshape(-1, 3, 3)
-    vectors = Rotation.from_matrix(matrices * signs_of("RAS")[:, None]).as_rotvec()
+    matrices = matrices * signs_of("RAS")[:, None]
+    with np.errstate(all="ignore"):
+        turned = np.abs(np.linalg.det(matrices) - 1) < _RIGHT
+    vectors = Rotation.from_matrix(np.where(turned[:, None, None], matrices, np.eye(3))).as_rotvec()
     return [_turn(one) for one in vectors]
 
 

@@ -141,7 +141,7 @@ def _places(path: Path, names: list[str], asked: Asked) -> tuple[str | None, str
         own = [index for match, index in chosen if match[1].lower() == letter]
         if len(own) != 1:
             raise FormatError(
-                f"{path}: {len(own)} columns are {letter}, and a point has one; found {', '.join(names)[:80]}"
+                f"{path}: {len(own)} columns are {letter}, and a point has one; found {', '.join(names)[:80]!r}"
             )
         columns += own
     if as_indices:

@@ -86,7 +86,7 @@ def read_morphoj(path: Path, data: bytes, asked: Asked) -> Landmarks:
 
 
 def _specimen(path: Path, names: list[str], asked: str | int | None) -> int:
-    there = ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+    there = repr(", ".join(names[:8])[:80]) + (" ..." if len(names) > 8 else "")
     if not names:
         raise FormatError(f"{path} names landmarks and holds no specimen; each is a row")
     if asked is None:

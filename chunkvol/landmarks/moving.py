@@ -132,11 +132,15 @@ def _axes(fields: List) -> Matrix | None:
 
 def _moved_axes(matrix: Matrix, axes: Matrix, fields: List) -> tuple[Matrix, Points]:
     """Axes of length 1, and how many times longer the affine makes each."""
-    before = axes / np.linalg.norm(axes, axis=0)
+    name = f"the {fields['type']} {fields.get('name', '')}".strip()
+    with np.errstate(over="ignore"):
+        size = np.linalg.norm(axes, axis=0)
+    if not (np.isfinite(size) & (size > 0)).all():
+        raise InputError(f"{name} has an axis of no length, or of one beyond all numbers; save it again in Slicer")
+    before = axes / size
     after = matrix[:3, :3] @ before
     lengths = np.linalg.norm(after, axis=0)
     after = after / lengths
-    name = f"the {fields['type']} {fields.get('name', '')}".strip()
     if np.linalg.det(matrix[:3, :3]) < 0:
         raise InputError(
             f"{name} would be mirrored, and its axes are right-handed; leave it out, or keep its points only"

@@ -33,6 +33,8 @@ def decoded(path: Path, data: bytes) -> str:
     FormatError
         It is in another encoding.
     """
+    if b"\0" in data:
+        raise FormatError(f"{path} is no text in UTF-8 (byte {data.index(0)} is 0); save it as CSV UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

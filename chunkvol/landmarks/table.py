@@ -160,12 +160,17 @@ def _further(landmarks: Landmarks) -> dict[str, Sequence[Any]]:
     columns: dict[str, Sequence[Any]] = {
         name: [_cell(value, _UNSAID.get(name, "")) for value in values]
         for name, values in landmarks.columns.items()
-        if name not in UNTOLD and set(values) - {None, _UNSAID.get(name, "")}
+        if name not in UNTOLD and _is_plain(values) and set(values) - {None, _UNSAID.get(name, "")}
     }
     of = landmarks.columns.get("list", ())
     if not _distinct(landmarks.labels, of) and not _distinct([str(one) for one in columns.get("id", ())], of):
         columns["id"] = [str(number) for number in range(1, len(landmarks) + 1)]
     return columns
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    """Whether values are texts and numbers, which a cell can hold."""
+    return all(value is None or isinstance(value, str | int | float | np.generic) for value in values)
 
 
 def _distinct(names: Sequence[str], of: Sequence[int]) -> bool:

@@ -368,9 +368,9 @@ def test_other_programs_name_coordinates_otherwise(header: str, saved: Any) -> N
 @pytest.mark.parametrize(
     ("text", "specimen", "message"),
     [
-        (SPECIMENS, None, r"holds 3 specimens \(one, two, two\); say which one is meant"),
+        (SPECIMENS, None, r"holds 3 specimens \('one, two, two'\); say which one is meant"),
         (SPECIMENS, "two", "2 specimens of the name 'two'; say its number"),
-        (SPECIMENS, "four", "no specimen 'four', but one, two, two"),
+        (SPECIMENS, "four", "no specimen 'four', but 'one, two, two'"),
         (SPECIMENS, 4, "no specimen 4"),
         (SPECIMENS[:37], None, "holds no specimen"),
         (SPECIMENS.replace("4,5,6", "4,5"), 1, "line 2: 6 cells, where 7 are needed"),

@@ -124,6 +124,9 @@ def test_orientations_are_degrees_and_an_axis_in_ras(found: Any, tmp_path: Path)
     back = read_landmarks(tmp_path / "b.fcsv").columns["orientation"]
     np.testing.assert_allclose(back[0], AXES.ravel(), atol=1e-12)
     np.testing.assert_allclose(back[1], [-1, 0, 0, 0, -1, 0, 0, 0, 1], atol=1e-12)
+    for none in (np.zeros(9), np.full(9, 1e300), -AXES.ravel()):
+        write_landmarks(Landmarks(np.zeros((1, 3)), "a", columns={"orientation": (tuple(none),)}), tmp_path / "c.fcsv")
+        assert "orientation" not in read_landmarks(tmp_path / "c.fcsv").columns
 
 
 def test_it_goes_through_json_and_back_as_it_is(found: Any, tmp_path: Path) -> None:
@@ -179,9 +182,10 @@ ROW = "1,1,2,3,0,0,0,1,1,1,0,F-1,,,2,0\n"
         (HEAD + ROW.replace(",2,3", ",,3"), "line 4: a point has three finite coordinates, found 1, nothing, 3"),
         (HEAD + ROW.replace("1,1,0,F", "1,x,0,F"), "line 4: sel is 0 or 1, found 'x'"),
         (HEAD + ROW.replace("0,0,0,1", "a,0,0,1"), "ow, ox, oy, oz are degrees and an axis"),
+        (HEAD + ROW.replace("0,0,0,1", "9,nan,0,1"), "ow, ox, oy, oz are degrees and an axis, and some are not finite"),
         (HEAD + ROW.replace(",2,0", ",7,0"), "line 4: positionStatus is 0, 1 or 2, found '7'"),
         (HEAD + ROW.replace("F-1,", '"F-1,') + ROW, "line 5: a cell goes on in the next line; is a quote never closed"),
-        (HEAD.replace("id,x,y", "id,x") + ROW, "the columns have no y, found id,x,z"),
+        (HEAD.replace("id,x,y", "id,x") + ROW, "the columns have no y, found 'id,x,z"),
         ("\udcff" + HEAD, "is no text in UTF-8"),
     ],
 )

@@ -133,6 +133,14 @@ def test_planes_and_regions_are_not_sheared_or_mirrored(kind: str, tmp_path: Pat
         moved(found, MIRROR)
 
 
+@pytest.mark.parametrize("axes", [[0.0] * 9, [1e300] * 9])
+def test_axes_that_are_none_are_refused(axes: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"@schema": SCHEMA, "markups": [markup("ROI", name="P", orientation=axes)]}))
+    with pytest.raises(InputError, match="the ROI P has an axis of no length, or of one beyond all numbers"):
+        moved(read_landmarks(path), RIGID)
+
+
 def test_lengths_that_change_are_measured_again(tmp_path: Path) -> None:
     found, _ = read("Line", tmp_path)
     assert written(moved(found, RIGID), tmp_path)[0]["measurements"][0]["value"] == 12.5

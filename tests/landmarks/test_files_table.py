@@ -195,7 +195,7 @@ HEAD = "label,x_lps_mm,y_lps_mm,z_lps_mm\n"
         (HEAD + "a,1,-inf,3\n", "line 2: a point has three finite coordinates, found 1, -inf, 3"),
         (HEAD + "a,1,1e999,3\n", "line 2: a point has three finite coordinates, found 1, 1e999, 3"),
         (HEAD + "a,1,,3\n", "line 2: a point has three finite coordinates, found 1, nothing, 3"),
-        ("label,x,y\na,1,2\n", "0 columns are z, and a point has one; found label, x, y"),
+        ("label,x,y\na,1,2\n", "0 columns are z, and a point has one; found 'label, x, y'"),
         ("label,x,y,z,x\na,1,2,3,4\n", "2 columns are x"),
         ("one,two\n1,2\n", "line 1: neither names of columns .* nor a label and three numbers, found 'one, two'"),
         ("", "holds no points"),
