@@ -88,7 +88,7 @@ def _largest(taps: Taps) -> _Tile:
     outputs = int(max(1, min(count, _SPAN, (_SPAN - taps.weights.shape[1]) // max(step, 1))))
     needs = [taps.needed(some) for some in spans(count, outputs)]
     span = max(int(need.stop) - int(need.start) for need in needs)
-    return _Tile(outputs, span, max(_FEWEST, min(_LINES, _LINES * _SPAN // span)))
+    return _Tile(outputs, span, max(_FEWEST, _LINES * _SPAN // max(span, outputs)))
 
 
 def _line_sets(rows: int, columns: int, lines: int) -> Iterator[tuple[slice, slice]]:

@@ -106,7 +106,7 @@ def _cubic(window: Window, where: list[Real], out: Real) -> None:
         index = before.astype(np.int64)
         at.append([window.voxels(axis, mirrored(index + tap, n)) for tap in range(-1, 3)])
         weights.append(list(bspline(rest)))
-    _sum(window.box, at, weights, out)
+    _sum_columns(window.box, at, weights, out)
 
 
 def _lanczos(window: Window, where: list[Real], out: Real) -> None:
@@ -133,6 +133,19 @@ def _sum(box: Block, at: list[list[Whole]], weights: list[list[Real]], out: Real
             _add(plane, row, along_j)
         plane *= along_k
         _add(out, plane, along_k)
+
+
+def _sum_columns(box: Block, at: list[list[Whole]], weights: list[list[Real]], out: Real) -> None:
+    """Sums over k and j for each i, then along i, each in order; a weight of 0 takes no part."""
+    out[...] = -0.0
+    for i, along_i in zip(at[2], weights[2], strict=True):
+        column = np.full(out.shape, -0.0)
+        for k, along_k in zip(at[0], weights[0], strict=True):
+            for j, along_j in zip(at[1], weights[1], strict=True):
+                weight = along_k * along_j
+                _add(column, box[k, j, i] * weight, weight)
+        column *= along_i
+        _add(out, column, along_i)
 
 
 def _add(total: Real, product: Real, weight: Real) -> None:
