@@ -113,7 +113,7 @@ def _header(path: Path, text: str) -> dict[str, str]:
     return found
 
 
-def _points(rows: Rows, columns: Sequence[int], status: list[str]) -> Points:
+def _points(rows: Rows, columns: Sequence[int], status: Sequence[str]) -> Points:
     points = rows.points(columns)
     for one, line in zip(status, rows.lines, strict=True) if set(status) - {"", "0", "1", _DEFINED} else ():
         if one.strip() not in ("", "0", "1", _DEFINED):
@@ -123,7 +123,7 @@ def _points(rows: Rows, columns: Sequence[int], status: list[str]) -> Points:
     return points
 
 
-def _further(rows: Rows, cells: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
+def _further(rows: Rows, cells: dict[str, Sequence[str]]) -> dict[str, tuple[Any, ...]]:
     """What Slicer's JSON says of points too, by its names there, and the columns of other programs."""
     columns: dict[str, tuple[Any, ...]] = {}
     for name in ("id", "associatedNodeID"):

@@ -13,6 +13,8 @@ from chunkvol.landmarks.systems import Asked, signs_of
 
 SUFFIXES = (".morphoj.csv", ".morphoj.txt")
 """Ends of names by which it is told from a table."""
+_HEAD = 4096
+"""Characters of a header by which its separator is told."""
 _AXIS = re.compile(r"^(.*?)[ _.]?([XYZ])$", re.IGNORECASE)
 """`label_X`, as programs write it for people."""
 _NUMBERED = re.compile(r"^([XYZ])[ _.]?(\d+)$", re.IGNORECASE)
@@ -25,16 +27,13 @@ def is_morphoj(path: Path, head: bytes) -> bool:
     """Whether a file is named so, or its first line names a specimen, then three coordinates each of some landmarks."""
     if path.name.lower().endswith(SUFFIXES):
         return True
-    try:
-        line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].decode()
-    except UnicodeDecodeError:
-        return False
+    line = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].decode(errors="ignore")
     return any(len(names) >= 7 and _labels(names[:7]) is not None for names in _splits(path, line).values())
 
 
 def _splits(path: Path, line: str) -> dict[str, list[str]]:
-    """The names in a line, by each separator that may be meant."""
-    return {one: next(iter(separated(path, line, one).cells), []) for one in SEPARATORS}
+    """The first names in a line, by each separator that may be meant."""
+    return {one: next(iter(separated(path, line[:_HEAD], one).cells), []) for one in SEPARATORS}
 
 
 def _labels(names: list[str]) -> list[str] | None:
@@ -68,7 +67,7 @@ def read_morphoj(path: Path, data: bytes, asked: Asked) -> Landmarks:
     """
     text = decoded(path, data)
     splits = _splits(path, text.lstrip("\r\n").partition("\n")[0])
-    rows = separated(path, text, next((one for one, names in splits.items() if _labels(names)), ","))
+    rows = separated(path, text, next((one for one, names in splits.items() if _labels(names[:4])), ","))
     labels = _labels(rows.cells[0]) if rows.cells else []
     if not labels:
         raise FormatError(f"{path}, line 1: a header of MorphoJ is a name, then label_X, label_Y, label_Z of each")

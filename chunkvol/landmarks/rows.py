@@ -54,10 +54,10 @@ class Rows:
     lines: list[int]
     """The line of the file on which each row ends, from 1."""
 
-    def column(self, index: int) -> list[str]:
+    def column(self, index: int) -> Sequence[str]:
         """The cells of one column, empty where a row is too short for it."""
         if self._columns is not None and index < len(self._columns):
-            return list(self._columns[index])
+            return self._columns[index]
         return [row[index] if len(row) > index else "" for row in self.cells]
 
     @cached_property

@@ -92,7 +92,7 @@ def _comments(path: Path, text: str) -> tuple[dict[str, str], str, int]:
     return said, text, line
 
 
-def _words(rows: Rows, cells: dict[str, list[str]], role: str) -> list[str | None]:
+def _words(rows: Rows, cells: dict[str, Sequence[str]], role: str) -> list[str | None]:
     """What a column of frames or units says, which is to be the same in all rows."""
     stated = dict.fromkeys(one.strip().lower() for one in cells.get(role, ()))
     for word in list(stated)[1:2]:
@@ -104,7 +104,7 @@ def _words(rows: Rows, cells: dict[str, list[str]], role: str) -> list[str | Non
     return [word_of(rows.path, rows.lines[0], role, one) for one in stated if one]
 
 
-def _lists(rows: Rows, cells: dict[str, list[str]]) -> tuple[tuple[dict[str, Any], ...], tuple[int, ...]]:
+def _lists(rows: Rows, cells: dict[str, Sequence[str]]) -> tuple[tuple[dict[str, Any], ...], tuple[int, ...]]:
     """The lists that columns `type` and `list` make up, and to which one each point belongs."""
     types = [one or "Fiducial" for one in cells.get("type", ["Fiducial"] * len(rows.cells))]
     names = cells.get("list", [""] * len(rows.cells))

@@ -392,6 +392,15 @@ def test_morphoj_is_written_with_a_row_and_three_columns_a_landmark(tmp_path: Pa
     assert row[:7] == ["skull_7", "1.5", "-2.25", repr(1 / 3), "", "", ""]
 
 
+def test_many_landmarks_are_one_long_line(tmp_path: Path) -> None:
+    made = Landmarks(np.arange(60_000.0).reshape(-1, 3), [f"é{n}" for n in range(20_000)])
+    write_landmarks(made, tmp_path / "a.morphoj.csv")
+    (tmp_path / "a.morphoj.csv").rename(tmp_path / "b.csv")  # known by its content alone
+    found = read_landmarks(tmp_path / "b.csv", frame="lps", units="mm")
+    assert found.labels == made.labels
+    np.testing.assert_array_equal(found.points, made.points)
+
+
 def test_morphoj_needs_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="some are empty or there twice"):
         write_landmarks(Landmarks(np.zeros((2, 3)), ("a", "a")), tmp_path / "a.morphoj.csv")
