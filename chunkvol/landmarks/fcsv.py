@@ -144,7 +144,7 @@ def _further(rows: Rows, cells: dict[str, Sequence[str]]) -> dict[str, tuple[Any
     return columns | {name: tuple(values) for name, values in cells.items() if name not in known}
 
 
-def _turns(rows: Rows, cells: list[list[str]]) -> tuple[Any, ...] | None:
+def _turns(rows: Rows, cells: Sequence[Sequence[str]]) -> tuple[Any, ...] | None:
     """Orientations as nine numbers, rows LPS, from degrees and an axis in RAS; None when nothing is turned."""
     if {one.strip() for one in cells[0]} <= {"", "0", "0.0"}:
         return None
