@@ -57,7 +57,7 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
     version, columns = header.get("version"), header.get("columns")
     frame = header.get("system")
     if frame is None and version is not None and asked.frame is None:
-        problems.append(f"{path.name} states no CoordinateSystem; LPS is assumed, as Slicer 5 does")
+        problems.append("no CoordinateSystem is stated; LPS is assumed, as Slicer 5 does")
     frame = frame or (asked.frame or "lps" if version is not None else "ras")
     system = asked.system(str(path), frame, "mm")
     names = (columns or (_OLD if version is None else _COLUMNS)).replace(" ", "").split(",")

@@ -72,7 +72,7 @@ def test_a_system_that_is_not_stated_is_assumed_and_that_is_said(found: Any) -> 
     read = found(text)
     assert (read.frame, read.problems[0]) == (
         "LPS",
-        "a.fcsv states no CoordinateSystem; LPS is assumed, as Slicer 5 does",
+        "no CoordinateSystem is stated; LPS is assumed, as Slicer 5 does",
     )
     read = found(text, frame="ras")
     assert (read.frame, read.points.tolist(), len(read.problems)) == (
