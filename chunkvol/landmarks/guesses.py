@@ -31,7 +31,7 @@ class Axis:
     factor: int = 1
     """Of strides and means."""
     first: int = 0
-    """Of strides."""
+    """Of strides, and of means whose first blocks begin later."""
     size: int = 0
     """Voxels after a resize; of other methods before them."""
     plain: bool = True
@@ -89,11 +89,14 @@ class Guess:
     def relation(self) -> Relation:
         """As it is typed, in the fewest steps."""
         words = {axis.word for axis in self.axes}
+        late = [axis.first if axis.word == "mean" else 0 for axis in self.axes]
         steps: list[str] = [word for word in ("resize", "zoom") if word in words]
         if steps and words & {"stride", "mean"}:  # without numbers it would also make up for what they leave over
-            steps = ["resize:" + _text([axis.size for axis in self.axes])]
+            steps = ["resize:" + _text([axis.size - first for axis, first in zip(self.axes, late, strict=True)])]
+        if any(late):
+            steps.insert(0, "crop:" + ",".join(f"{first or ''}:" for first in reversed(late)))
         if any(axis.word == "stride" for axis in self.axes):
-            starts = [axis.first for axis in self.axes]
+            starts = [axis.first if axis.word == "stride" else 0 for axis in self.axes]
             steps.append("stride:" + self._factors("stride") + (f"@{_text(starts)}" if any(starts) else ""))
         if any(axis.word == "mean" for axis in self.axes):
             steps.append("mean:" + self._factors("mean"))
@@ -111,7 +114,7 @@ def axis_guesses(made: int, source: int, *, starts: bool = False) -> list[Axis]:
     made, source
         Voxels of A and of B.
     starts
-        Whether strides may start elsewhere than at the first voxel: only voxels can tell.
+        Whether strides and means may start elsewhere than at the first voxel: only voxels can tell.
     """
     if made == source:
         return [Axis("same", size=source)]
@@ -122,6 +125,8 @@ def axis_guesses(made: int, source: int, *, starts: bool = False) -> list[Axis]:
         out.append(Axis("mean", factor, size=source, plain=made == source // factor))
         if starts:
             out += [Axis("stride", factor, first, source, plain=False) for first in _starts(factor, made, source)]
+            if source % factor and made == source // factor:  # turned round first, so that what is left over is there
+                out.append(Axis("mean", factor, source % factor, source, plain=False))
     if all(made * factor != source for factor in whole):  # else it is the mean
         out.append(Axis("resize", size=made, plain=not whole))
     return out

@@ -34,7 +34,7 @@ Values = npt.NDArray[np.float32]
 Weights = npt.NDArray[np.float32]
 """Shares of B's voxels along an axis, the columns, in each of A's, the rows."""
 
-__all__ = ["Sample", "likenesses", "samples_of"]
+__all__ = ["Sample", "Weights", "cover", "likenesses", "samples_of", "span_of", "tent"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def _mixed(
     source: Source, weights: Sequence[Sequence[Weights]], counted: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[tuple[int, int], npt.NDArray[np.float64]]]:
     """For each pair of rows along j and i what all rows along k make of B: shape (rows, voxels), means taken off."""
-    spans = [_span(row) for row in weights]
+    spans = [span_of(row) for row in weights]
     region: Region = (spans[0], spans[1], spans[2])
     block = np.nan_to_num(source.read(region).astype(np.float64))
     under = (block - block.mean()).astype(np.float32)  # differences alone count, and are not rounded off
@@ -203,7 +203,7 @@ def _mixed(
             yield (j, i), theirs - theirs.mean(axis=1, keepdims=True)
 
 
-def _span(rows: Sequence[Weights]) -> slice:
+def span_of(rows: Sequence[Weights]) -> slice:
     """The columns that any of the rows needs."""
     used = np.flatnonzero(np.any([one.any(axis=0) for one in rows], axis=0))
     return slice(int(used[0]), int(used[-1]) + 1)
@@ -221,32 +221,32 @@ def _one(option: Axis, at: Any, made: int, source: int) -> Weights:
 
 def _box(option: Axis, at: Any, made: int, source: int) -> Weights:
     """The mean of a block; of what there is of the last one."""
-    return _shares(np.arange(source) // option.factor == np.minimum(at, (source - 1) // option.factor)[:, None])
+    block = (np.arange(source) - option.first) // option.factor
+    return _shares(block == np.minimum(at, block[-1])[:, None])
 
 
 def _area(option: Axis, at: Any, made: int, source: int) -> Weights:
     """The mean of what the new voxel covers."""
-    ratio, left = source / made, np.arange(source)
-    low, high = (at * ratio)[:, None], ((at + 1) * ratio)[:, None]
-    return _shares(np.clip(np.minimum(high, left + 1) - np.maximum(low, left), 0, None))
+    ratio = source / made
+    return cover((at + 0.5) * ratio - 0.5, ratio, source)
 
 
 def _linear(option: Axis, at: Any, made: int, source: int) -> Weights:
     """The value at the new voxel's centre, between the two voxels beside it."""
-    return _tent(_centres(option, at, made, source), 1.0, source)
+    return tent(_centres(option, at, made, source), 1.0, source)
 
 
 def _smooth(option: Axis, at: Any, made: int, source: int) -> Weights:
     """The same over as many voxels as the new one is wide: no finer structure folds in."""
     width = option.factor if option.word in ("mean", "stride") else source / made
-    return _tent(_centres(option, at, made, source), max(1.0, width), source)
+    return tent(_centres(option, at, made, source), max(1.0, width), source)
 
 
 def _centres(option: Axis, at: Any, made: int, source: int) -> Any:
     if option.word == "zoom":
         return at * ((source - 1) / max(made - 1, 1))
     if option.word == "mean":
-        return at * option.factor + (option.factor - 1) / 2
+        return at * option.factor + option.first + (option.factor - 1) / 2
     if option.word == "stride":
         return at * option.factor + option.first
     return (at + 0.5) * (source / made) - 0.5
@@ -256,7 +256,15 @@ def _hot(at: Any, source: int) -> Weights:
     return np.asarray(np.arange(source) == at[:, None], np.float32)
 
 
-def _tent(centres: Any, width: float, source: int) -> Weights:
+def cover(centres: Any, width: float, source: int) -> Weights:
+    """Shares of the voxels that lie within half a width of each centre, as far as they do."""
+    middle, left = np.asarray(centres)[:, None] + 0.5, np.arange(source)
+    within = np.minimum(middle + width / 2, left + 1) - np.maximum(middle - width / 2, left)
+    return _shares(np.clip(within, 0, None))
+
+
+def tent(centres: Any, width: float, source: int) -> Weights:
+    """Linear shares of the voxels up to a width from each centre; centres beyond the ends are at them."""
     away = np.abs(np.clip(centres, 0, source - 1)[:, None] - np.arange(source))
     return _shares(np.clip(1 - away / width, 0, None))
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from chunkvol.errors import CheckError, InputError
 from chunkvol.geometry.relation import Relation
 from chunkvol.landmarks.crops import any_order
+from chunkvol.landmarks.drift import drift
 from chunkvol.landmarks.guesses import ORDERS, Guess, Orientation, guesses, orientations, say_size
 from chunkvol.landmarks.likeness import Sample, likenesses, samples_of
 from chunkvol.progress import Progress, Silent
@@ -191,8 +192,8 @@ def find_relation(made: Volume, source: Volume, *, progress: Progress | None = N
     Raises
     ------
     InputError
-        A has no contrast, nothing fits, or two relations that put points elsewhere fit about equally well; the message
-        has their scores.
+        A has no contrast, nothing fits, what fits best lies beside A's voxels, or two relations that put points
+        elsewhere fit about equally well; the message has their scores.
     """
     progress = progress or Silent()
     samples = samples_of(made.values.source, source.shape)
@@ -201,7 +202,9 @@ def find_relation(made: Volume, source: Volume, *, progress: Progress | None = N
         if best[0].score < _SURE:
             turned = [way for way in orientations(ordered=False) if _explains(made.shape, source.shape, way)]
             best = sorted([*best, *_scored(made.shape, voxels, samples, turned, progress)], key=_rank)
-    return _decided(best, made.shape, source.shape, sum(int(sample.counted.sum()) for sample in samples))
+        found = _decided(best, made.shape, source.shape, sum(int(sample.counted.sum()) for sample in samples))
+        _check_drift(found, made.shape, voxels, samples)
+    return found
 
 
 def verify_relation(made: Volume, source: Volume, relation: Relation, *, progress: Progress | None = None) -> Found:
@@ -234,6 +237,18 @@ def verify_relation(made: Volume, source: Volume, relation: Relation, *, progres
             f"{' of what was cropped' if any(starts) else ''}, which puts points up to {far:.3g} voxels elsewhere"
         )
     return replace(found, relation=relation)
+
+
+def _check_drift(found: Found, made: Shape, voxels: Source, samples: Sequence[Sample]) -> None:
+    """The best of what was tried is not the truth where that was not among it: voxels then look shifted."""
+    off = [one for one in drift(made, voxels, samples, found.relation) if one.plain]
+    if off:
+        worst = max(off, key=lambda one: one.voxels)
+        raise InputError(
+            f"of the relations that were tried {found.relation} explains the voxels best (correlation "
+            f"{found.score:.5f}), but along {'zyx'[worst.axis]} they lie about {worst.voxels:.2g} voxels elsewhere: it "
+            "was made in another way, in several steps perhaps; say them with --relation, as in flip:x+mean:2"
+        )
 
 
 def _explains(made: Shape, source: Shape, way: Orientation) -> bool:

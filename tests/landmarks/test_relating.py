@@ -63,6 +63,8 @@ CASES: dict[str, tuple[Shape, Any, str]] = {
     "means of odd sizes, 8 bit": (ODD, lambda b: exported(blocks(b, 4, 4, 4)), "mean:4,4,4"),
     "halved slices, every other one": (ODD, lambda b: exported(blocks(b[::2], 1, 2, 2)), "stride:1,1,2+mean:2,2,1"),
     "means, mirrored": (EVEN, lambda b: blocks(b, 2, 2, 2)[::-1, :, ::-1], "mean:2,2,2+flip:xz"),
+    "mirrored, then means of odd sizes": (ODD, lambda b: blocks(b[:, :, ::-1], 2, 2, 2), "flip:x+mean:2,2,2"),
+    "mirrored, then means along odd axes": (ODD, lambda b: blocks(b[::-1, :, ::-1], 4, 1, 2), "flip:xz+mean:2,1,4"),
     "mirrored alone": (EVEN, lambda b: b[:, ::-1], "flip:y"),
     "turned": (EVEN, lambda b: b[::2, ::2, ::2].transpose(2, 0, 1), "stride:2,2,2+axes:yzx"),
     "resized": (ODD, lambda b: zoomed(b, 0.37, grid_mode=True, mode="nearest"), "resize"),
@@ -133,6 +135,13 @@ def test_what_voxels_cannot_tell_is_refused() -> None:
         find_relation(volume(np.ones((4, 5, 6))), volume(ramp))
 
 
+def test_what_fits_best_of_what_was_tried_is_refused_where_it_puts_voxels_elsewhere() -> None:
+    b = scene(ODD)
+    a = blocks(b[3:, 4:-2, 1:], 2, 2, 2)
+    with pytest.raises(InputError, match=r"explains the voxels best .*, but along y they lie about 0.5. voxels else"):
+        find_relation(volume(a), volume(b[3:, 5:-1, 1:]))  # of which a was not made: it begins one row earlier
+
+
 def test_a_relation_that_was_said_is_verified() -> None:
     b = scene(ODD)
     part = b[3:, 4:-2, 1:]
@@ -141,7 +150,9 @@ def test_a_relation_that_was_said_is_verified() -> None:
     found = verify_relation(a, volume(b), good)
     assert found.relation == good and found.score is not None and found.score > 0.999
     for wrong in ("crop:1:,4:-2,3:+stride:2", "crop:1:,5:-1,3:+mean:2"):
-        with pytest.raises((CheckError, InputError), match=r"was said, but voxels|nothing tried explains"):
+        with pytest.raises(
+            (CheckError, InputError), match=r"was said, but voxels|nothing tried explains|best .*, but along y"
+        ):
             verify_relation(a, volume(b), parse_relation(wrong))
 
 
