@@ -78,7 +78,7 @@ def drift(made: Shape, source: Source, samples: Sequence[Sample], relation: Rela
 
 def _deviation(spread: Matrix, way: Matrix, axis: int) -> float:
     both = [axis, axis + _AXES]
-    return max(0.0, float(way @ spread[np.ix_(both, both)] @ way)) ** 0.5
+    return float(np.sqrt(np.maximum(0.0, way @ spread[np.ix_(both, both)] @ way)))
 
 
 def _fitted(

@@ -108,7 +108,10 @@ def infer_relation(made: Shape, source: Shape) -> Found:
     """
     turned = _demanded(made, source)
     if made == source:
-        return Found(Relation("same"), f"both have {say_size(made)} voxels (x, y, z), and nothing says otherwise")
+        return Found(
+            Relation("same"),
+            f"both have {say_size(made)} voxels (x, y, z); whether it was mirrored only --verify-pixels tells",
+        )
     plain = [guess for guess in guesses(made, source, Orientation(turned)) if guess.plain]
     distinct = _distinct(plain, made, source)
     if len(distinct) == 1 and turned == ORDERS[0] and not (distinct[0].resized and not _alike(made, source)):
@@ -157,7 +160,12 @@ def _by_size(guess: Guess, made: Shape, source: Shape) -> str:
     sizes = f"{say_size(source)} voxels (x, y, z) became {say_size(made)}"
     if guess.resized:
         return f"{sizes}, by one ratio that is no whole number; voxels were not compared"
-    return f"{sizes}, which neither means nor every n-th voxel would both give; voxels were not compared"
+    far = apart(guess.relation, Relation("resize"), made, source) if guess.way == Orientation() else 0.0
+    resized = f"; had it been resized, as Fiji and PIL do, points would lie up to {far:.2g} voxels elsewhere"
+    return (
+        f"{sizes}, which neither means nor every n-th voxel would both give; voxels were not compared, "
+        f"--verify-pixels does{resized if far > _SAME else ''}"
+    )
 
 
 def _undecided(found: Sequence[Guess], made: Shape, source: Shape) -> str:

@@ -196,3 +196,11 @@ def test_sizes_that_leave_several_are_refused_with_their_names(made: Shape, sour
 def test_the_half_voxel_between_stride_and_mean_is_said() -> None:
     with pytest.raises(InputError, match=r"puts points up to 1\.5 voxels apart"):
         infer_relation((25, 25, 25), (100, 100, 100))
+
+
+def test_what_sizes_tell_comes_with_what_they_cannot_tell() -> None:
+    halved = str(infer_relation((42, 48, 48), (85, 97, 97)))
+    assert "had it been resized, as Fiji and PIL do, points would lie up to 0.99 voxels elsewhere" in halved
+    assert "--verify-pixels" in halved
+    assert "mirrored" in str(infer_relation((4, 5, 6), (4, 5, 6)))
+    assert "0.99" not in str(infer_relation((70, 56, 63), (100, 80, 90)))
