@@ -150,7 +150,7 @@ def test_bytes_do_not_depend_on_workers_budget_or_source(
 ) -> None:
     made = []
     for number, (source, *how) in enumerate(
-        [(series, "-j", 1), (series, "-j", 3, "--memory", "1GiB"), (store, "-j", 2)]
+        [(series, "-j", 1), (series, "-j", 3, "--memory", "8GiB"), (store, "-j", 2)]
     ):
         out = tmp_path / f"{number}.npy"
         command("resample", source, *asked, "--method", method, *how, "-o", out, "-q").succeeded()

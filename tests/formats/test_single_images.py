@@ -69,7 +69,7 @@ def test_bytes_depend_on_neither_workers_nor_budget_nor_name(tmp_path: Path, suf
     with pytest.raises(BudgetError) as caught:
         chunkvol.plan_write(volume, tmp_path / f"a{suffix}", budget="1MiB")
     least = int(re.search(r"--memory (\d+)MiB", str(caught.value))[1])  # type: ignore[index]
-    for name, terms in (("a", {"workers": 1, "budget": "2GiB"}), ("b", {"workers": 4, "budget": f"{least + 2}MiB"})):
+    for name, terms in (("a", {"workers": 1, "budget": "8GiB"}), ("b", {"workers": 4, "budget": f"{least + 2}MiB"})):
         (tmp_path / name).mkdir()
         written(volume, tmp_path / name / f"x{suffix}", **terms)
     (tmp_path / "c").mkdir()

@@ -187,7 +187,8 @@ def test_itk_finds_the_same_values_on_oblique_pairs(
     index = source.world_to_index(target.index_to_world(np.stack(np.indices(target.shape), -1)))
     rest = np.abs(index - np.floor(index) - 0.5).min(axis=-1)
     sure = (rest > 1e-5) if method == "nearest" else np.ones(target.shape, bool)
-    np.testing.assert_allclose(found[sure], expected[sure], atol={"cubic": 2e-3}.get(method, 1e-4))
+    # Places within 1e-6 of a voxel are taken to be at it, where neighbours differ by some hundreds.
+    np.testing.assert_allclose(found[sure], expected[sure], atol={"cubic": 2e-3}.get(method, 1e-3))
 
 
 # ---------------------------------------------------------------------------------------------------------- corners
