@@ -53,6 +53,8 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
         A wrong system or number, or a row that is too short.
     """
     text = _lines(decoded(path, data))
+    if not text.strip():
+        raise FormatError(f"{path} is empty; save the points again")
     header, problems = _header(path, text), []
     version, columns = header.get("version"), header.get("columns")
     frame = header.get("system")

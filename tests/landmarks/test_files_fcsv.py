@@ -187,6 +187,8 @@ ROW = "1,1,2,3,0,0,0,1,1,1,0,F-1,,,2,0\n"
         (HEAD + ROW.replace("F-1,", '"F-1,') + ROW, "line 5: a cell goes on in the next line; is a quote never closed"),
         (HEAD.replace("id,x,y", "id,x") + ROW, "the columns have no y, found 'id,x,z"),
         ("\udcff" + HEAD, "is no text in UTF-8"),
+        ("", r"a\.fcsv is empty; save the points again"),
+        ("\r\n ", r"a\.fcsv is empty; save the points again"),
     ],
 )
 def test_wrong_files_are_refused_by_line(text: str, message: str, tmp_path: Path) -> None:
