@@ -92,7 +92,7 @@ def test_overlapping_segments_come_back_with_names_values_colours_and_tags(
 
 def test_bytes_do_not_depend_on_workers_or_budget(tmp_path: Path) -> None:
     found = set()
-    for n, (workers, budget) in enumerate([(1, "3GiB"), (3, "3GiB"), (2, "2GiB")]):
+    for n, (workers, budget) in enumerate([(1, "8GiB"), (3, "8GiB"), (2, "6GiB")]):
         path = tmp_path / f"{n}.seg.nrrd"
         chunkvol.write_volume(two_layers(), path, workers=workers, budget=budget)
         found.add(path.read_bytes())
