@@ -20,7 +20,7 @@ import time
 from chunkvol.formats.dicom.pixels.planes import DicomPlanes
 read = DicomPlanes.read
 def slowly(self, region, out=None):
-    time.sleep(0.02)
+    time.sleep(0.15)
     return read(self, region, out)
 DicomPlanes.read = slowly
 """
