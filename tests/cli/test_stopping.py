@@ -89,9 +89,14 @@ def assert_stopped(child: subprocess.Popen[str], place: Path) -> None:
 def test_a_stopped_run_leaves_nothing(number: str, name: str, scan: Path, place: Path) -> None:
     if not hasattr(signal, number):
         pytest.skip(f"{number} is unknown to this system")
-    with running(place, scan, VERBS[name]) as child:
-        child.send_signal(getattr(signal, number))
-        assert_stopped(child, place)
+    # Whoever runs the tests may have been told to ignore it, as nohup does, and children would be deaf too.
+    before = signal.signal(getattr(signal, number), signal.SIG_DFL)
+    try:
+        with running(place, scan, VERBS[name]) as child:
+            child.send_signal(getattr(signal, number))
+            assert_stopped(child, place)
+    finally:
+        signal.signal(getattr(signal, number), before)
 
 
 def test_a_second_ctrl_c_does_not_cut_the_cleaning_short(scan: Path, place: Path) -> None:
