@@ -77,7 +77,7 @@ JOBS = {
     "turned rle slices": Shape((300, 310, 200), ("resample", *TURNED, "-o", "o.nrrd"), syntax="rle", memory="600MiB"),
     "turned store": Shape((300, 310, 200), ("resample", *TURNED, "-o", "o.nrrd"), memory="600MiB", odd="store"),
     "turned store to a store, little room": Shape(
-        (300, 310, 200), ("resample", *TURNED, "-o", "o.ome.zarr"), memory="280MiB", odd="store"
+        (300, 310, 200), ("resample", *TURNED, "-o", "o.ome.zarr"), memory="340MiB", odd="store"
     ),
     "turned labels": Shape(
         (300, 310, 200),
