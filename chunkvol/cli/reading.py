@@ -97,7 +97,6 @@ def reading_options_of_grids(function: Verb) -> Verb:
 
 
 def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> Verb:
-
     @functools.wraps(function)
     def verb(*arguments: Any, **given: Any) -> None:
         asked = {"spacing" if name == _SOURCE_SPACING else name: given.pop(name) for name in options}

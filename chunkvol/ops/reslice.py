@@ -141,10 +141,9 @@ def _thinned(flat: Geometry) -> Geometry:
 
 
 def _metadata(found: Metadata, volume: Volume, plane: SlicePlane, step: str) -> Metadata:
-    """What is known of the slice; its pixels are of no single image of a series any more."""
-    extra = {key: value for key, value in found.extra.items() if key != "instances"}
+    """What is known of the slice, from what is known of the resampled planes."""
     problems = (*found.problems, *plane.notes)
-    return replace(found.with_step(step), pyramid=volume.metadata.pyramid, problems=problems, extra=extra)
+    return replace(found.with_step(step), pyramid=volume.metadata.pyramid, problems=problems)
 
 
 def _said(plane: SlicePlane, slab: float, count: int, combine: str) -> str:

@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from chunkvol.geometry import Mapping
 from chunkvol.kernels import to_dtype
+from chunkvol.kernels.resampling import is_inside, places
 from chunkvol.kernels.tiles import SLACK, settle
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, spans, voxels
 from chunkvol.sources import Block, DerivedSource, Source
 
 _BAND_BYTES = 16 << 20
 """Bytes of planes that are held at a time."""
-_FACE = 1e-6
-"""Voxels beyond a face that rounding may take a place that lies on it, as in resampling."""
 
 __all__ = ["SlabSource"]
 
@@ -58,7 +57,7 @@ class SlabSource(DerivedSource):
     def scratch(self, shape: Shape) -> int:
         band = self._band(shape)
         plane = band[1] * band[2]
-        return voxels(band) * self.source.dtype.itemsize + self.source.scratch(band) + 5 * 8 * plane + SLACK
+        return voxels(band) * self.source.dtype.itemsize + self.source.scratch(band) + 8 * 8 * plane + SLACK
 
     def read(self, region: Region, out: Block | None = None) -> Block:
         block = np.empty(region_shape(region), self.dtype) if out is None else out
@@ -93,12 +92,6 @@ class SlabSource(DerivedSource):
 
     def _inside(self, k: int, rows: slice, columns: slice) -> npt.NDArray[np.bool_]:
         """Which pixels of a plane lie within the volume's outer faces."""
-        j = np.arange(rows.start, rows.stop)[:, None]
-        i = np.arange(columns.start, columns.stop)
-        inside = np.ones((len(j), len(i)), bool)
-        for (along_k, along_j, along_i), offset, length in zip(
-            self.mapping.matrix, self.mapping.offset, self.volume, strict=True
-        ):
-            place = ((offset + along_k * k) + along_j * j) + along_i * i
-            inside &= (place >= -0.5 - _FACE) & (place <= length - 0.5 + _FACE)
-        return inside
+        shape = 1, rows.stop - rows.start, columns.stop - columns.start
+        inside = is_inside(places(self.mapping, (k, rows.start, columns.start), shape), self.volume)
+        return inside.reshape(shape[1:])

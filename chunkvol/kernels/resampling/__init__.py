@@ -2,6 +2,7 @@
 
 from chunkvol.kernels.resampling.compiled import load_kernels
 from chunkvol.kernels.resampling.filters import filter_axis, filter_scratch
+from chunkvol.kernels.resampling.places import is_inside, places
 from chunkvol.kernels.resampling.sampling import METHODS, sample, sample_reach, sample_scratch
 from chunkvol.kernels.resampling.taps import Taps, smoothing_taps, taps_for
 
@@ -10,7 +11,9 @@ __all__ = [
     "Taps",
     "filter_axis",
     "filter_scratch",
+    "is_inside",
     "load_kernels",
+    "places",
     "sample",
     "sample_reach",
     "sample_scratch",

@@ -16,7 +16,7 @@ from chunkvol.kernels.resampling.weights import Real, Whole, mirrored, settled
 from chunkvol.kernels.tiles import Block
 from chunkvol.regions import Shape
 
-__all__ = ["Window", "fill", "take"]
+__all__ = ["Window", "fill", "is_inside", "places", "take"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
