@@ -6,7 +6,7 @@ from typing import Any
 
 from chunkvol.geometry import Geometry, axis_codes
 from chunkvol.memory import GIB, format_bytes
-from chunkvol.ops.downsample import fit_factors
+from chunkvol.ops.factors import fit_factors
 from chunkvol.regions import voxels
 from chunkvol.volume import Volume
 

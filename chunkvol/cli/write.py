@@ -16,7 +16,7 @@ from chunkvol.formats import format_for_writing
 from chunkvol.kernels import REDUCERS
 from chunkvol.ops.coarsen import coarsened
 from chunkvol.ops.downsample import downsample as downsampled
-from chunkvol.ops.downsample import fit_factors
+from chunkvol.ops.factors import fit_factors
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.pipeline import open_volume
 from chunkvol.progress import Progress

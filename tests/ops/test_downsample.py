@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from chunkvol import Geometry, Metadata, Rescale, Volume
 from chunkvol.errors import InputError
 from chunkvol.kernels import REDUCERS
-from chunkvol.ops.downsample import downsample, fit_factors, resolve_factors
+from chunkvol.ops.downsample import downsample
+from chunkvol.ops.factors import fit_factors, resolve_factors
 from chunkvol.sources import ArraySource
 from tests.support.grids import grids, noise_volume, oblique_grid
 
