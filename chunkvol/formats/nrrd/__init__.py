@@ -1,6 +1,7 @@
 """NRRD, attached and detached, read and written in bounded memory."""
 
-from chunkvol.formats.nrrd.header import NrrdHeader, header_from_geometry, parse_header
+from chunkvol.formats.nrrd.header import NrrdHeader, parse_header
+from chunkvol.formats.nrrd.heading import header_from_geometry
 from chunkvol.formats.nrrd.reader import is_nrrd, open_nrrd
 from chunkvol.formats.nrrd.space import geometry_from_header
 from chunkvol.formats.nrrd.writer import nrrd_names, prepare_nrrd

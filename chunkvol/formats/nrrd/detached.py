@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chunkvol.errors import InputError
-from chunkvol.formats.nrrd.header import header_from_geometry
+from chunkvol.formats.nrrd.heading import header_from_geometry
 from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata, Rescale
 

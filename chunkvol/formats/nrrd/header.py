@@ -1,6 +1,6 @@
-"""The text header of a NRRD file: fields and key/value pairs in, fields and key/value pairs out.
+"""The text header of a NRRD file, as it is read: fields and key/value pairs.
 
-Source: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html. We write what ITK and Slicer write.
+Source: "Definition of NRRD File Format", teem.sourceforge.net/nrrd/format.html.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from chunkvol._version import __version__
-from chunkvol.errors import FormatError, InputError
+from chunkvol.errors import FormatError
 from chunkvol.formats.nrrd.axes import squeezed
-from chunkvol.formats.nrrd.space import geometry_fields
-from chunkvol.geometry import Geometry
 from chunkvol.metadata import Metadata, Rescale
 from chunkvol.regions import Shape, voxels
 
@@ -39,7 +36,7 @@ ENCODINGS = {
 }
 """Names of the encodings that are read."""
 
-_TYPES = {
+TYPES = {
     "int8": ("signed char", "int8", "int8_t"),
     "uint8": ("unsigned char", "uchar", "uint8", "uint8_t"),
     "int16": ("short", "short int", "signed short", "signed short int", "int16", "int16_t"),
@@ -61,19 +58,11 @@ _TYPES = {
 }
 """numpy's name, then NRRD's: the first is the one that ITK writes."""
 
-_DTYPES = {alias: name for name, aliases in _TYPES.items() for alias in aliases}
+_DTYPES = {alias: name for name, aliases in TYPES.items() for alias in aliases}
 _ALIASES = {"centerings": "centers"}
 _LIST = re.compile(rb"data ?file:\s*LIST(\s+[0-9]+)?\s*", re.IGNORECASE)
 
-__all__ = [
-    "ENCODINGS",
-    "NrrdHeader",
-    "check_type",
-    "header_from_geometry",
-    "metadata_from_header",
-    "parse_header",
-    "read_fields",
-]
+__all__ = ["ENCODINGS", "TYPES", "NrrdHeader", "metadata_from_header", "parse_header", "read_fields"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +119,6 @@ class NrrdHeader:
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < least:
             raise FormatError(f"{self.path}: {name} must be an integer of at least {least}, found {text!r}")
         return int(text)
-
-
-# ---------------------------------------------------------------------------------------------------- reading
 
 
 def parse_header(path: Path) -> NrrdHeader:
@@ -296,65 +282,6 @@ def _rescale(header: NrrdHeader) -> Rescale:
             f"{header.path}: RescaleSlope and RescaleIntercept must be finite numbers, the slope not 0; correct them"
         )
     return Rescale(slope, intercept, unit)
-
-
-# ---------------------------------------------------------------------------------------------------- writing
-
-
-def check_type(dtype: np.dtype[Any]) -> None:
-    """Refuse a type that NRRD, or its readers, have no name for."""
-    if dtype.name not in _TYPES:
-        raise InputError(
-            f"NRRD holds integers of 8 to 64 bits, float32 and float64, not {dtype.name}; convert the array first"
-        )
-
-
-def header_from_geometry(
-    geometry: Geometry, dtype: np.dtype[Any], metadata: Metadata, encoding: str, data_file: str | None = None
-) -> bytes:
-    """The header of a little endian volume, with the empty line where the data follows it.
-
-    Parameters
-    ----------
-    geometry, dtype, metadata
-        Of the voxels as they will stand in the file, real values.
-    encoding
-        raw or gzip.
-    data_file
-        Name of the file beside a detached header.
-    """
-    check_type(dtype)
-    lines = [
-        "NRRD0004",
-        "# Complete NRRD file format specification at:",
-        "# http://teem.sourceforge.net/nrrd/format.html",
-        f"type: {_TYPES[dtype.name][0]}",
-        "dimension: 3",
-        *(f"{name}: {value}" for name, value in geometry_fields(geometry)),
-        "kinds: domain domain domain",
-        *([] if dtype.itemsize == 1 else ["endian: little"]),
-        f"encoding: {encoding}",
-        *([] if data_file is None else [f"data file: {data_file}"]),
-        *(f"chunkvol_{key}:={_escaped(value)}" for key, value in _own_keys(metadata)),
-    ]
-    end = "\n\n" if data_file is None else "\n"
-    return ("\n".join(lines) + end).encode()
-
-
-def _own_keys(metadata: Metadata) -> list[tuple[str, str]]:
-    """Only what determined the voxels: no time, no host, no path."""
-    pairs = [
-        ("version", __version__),
-        ("source", metadata.source),
-        ("history", "; ".join(metadata.history)),
-        ("geometry", "assumed" if metadata.assumed else "stated"),
-        ("unit", metadata.rescale.unit),
-    ]
-    return [(key, value) for key, value in pairs if value]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _unescaped(text: str) -> str:

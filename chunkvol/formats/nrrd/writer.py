@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chunkvol.errors import InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat, values_note
-from chunkvol.formats.nrrd.header import check_type, header_from_geometry
+from chunkvol.formats.nrrd.heading import check_type, header_from_geometry
 from chunkvol.memory import Terms
 from chunkvol.segments import names_note
 from chunkvol.volume import Volume

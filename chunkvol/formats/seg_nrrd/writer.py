@@ -10,7 +10,7 @@ import numpy as np
 
 from chunkvol.errors import DamagedError, InputError
 from chunkvol.flatfile import FlatFile, FlatJob, check_encoding, prepare_flat
-from chunkvol.formats.nrrd.header import header_from_geometry
+from chunkvol.formats.nrrd.heading import header_from_geometry
 from chunkvol.formats.seg_nrrd.keys import keys_of
 from chunkvol.formats.seg_nrrd.layers import LayeredSource
 from chunkvol.geometry import Geometry
