@@ -1,4 +1,7 @@
-"""Shared fixtures: where the real data lies, and a hypothesis profile for loaded machines."""
+"""Shared fixtures: where the real data lies, and hypothesis profiles for loaded machines.
+
+`quiet` runs the same examples each time, `--hypothesis-profile=random` others.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("quiet", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+settings.register_profile("random", settings.get_profile("quiet"), derandomize=False, print_blob=True)
 settings.load_profile("quiet")
 
 _MAY_BE_ABSENT = ("real data is absent", "the schema is absent")

@@ -73,7 +73,8 @@ def test_no_plane_is_a_mirror_and_rows_cross_columns_make_the_normal(normal: Any
     view = VIEWS[plane.view]
     assert along @ view.normal > 0.5
     given_normal = np.array(normal) / np.linalg.norm(normal)
-    assert abs(abs(along @ given_normal) - 1) < 1e-9
+    # A plane that leaves the voxels by less than 1e-4 of one over the whole grid is made to lie on them.
+    assert np.linalg.norm(np.cross(along, given_normal)) < 2e-4
     assert bool(plane.notes) == (given_normal @ view.normal < 0)
     # The rows are as near to the view's as the plane allows, and columns never against it.
     assert row @ view.row > 0.5
@@ -218,9 +219,10 @@ def test_the_slice_covers_what_the_plane_has_in_common_with_the_grid_and_no_more
     index = grid.world_to_index(points)
     inside = ((index >= -0.5) & (index <= np.array(grid.shape) - 0.5)).all(axis=-1)
     there = cut.world_to_index(points[inside])
-    assert (there >= -0.5 - 1e-5).all()
-    assert (there <= np.array(cut.shape) - 0.5 + 1e-5).all()
-    assert np.abs(there[:, 0]).max() < 1e-6
+    drift = 2e-4  # a plane that leaves the voxels by less than 1e-4 of one over the whole grid is made to lie on them
+    assert (there >= -0.5 - drift).all()
+    assert (there <= np.array(cut.shape) - 0.5 + drift).all()
+    assert np.abs(there[:, 0]).max() < drift
     # And no row or column lies wholly beside the grid: the rectangle is met within a pixel on each side.
     faces = cut.spacing[1] * cut.shape[1], cut.spacing[2] * cut.shape[2]
     assert max(faces) <= reach + 2 * max(cut.spacing[1:])
