@@ -313,6 +313,15 @@ def test_a_quaternion_longer_than_one_by_rounding_is_half_a_turn(tmp_path: Path)
     assert np.allclose(volume.geometry.spacing, (4, 3, 2), rtol=1e-12)
 
 
+def test_half_a_turn_that_rounding_made_shorter_is_half_a_turn_still(tmp_path: Path) -> None:
+    half = float(np.float32(np.sqrt(0.5)))
+    path = single(tmp_path, sform_code=0, qform_code=1, quatern=[half, half, 0], pixdim=[1, 1, 1, 1, 0, 0, 0, 0])
+    expected = [[0, -1, 0], [-1, 0, 0], [0, 0, -1]]
+    assert np.allclose(affine_ijk(opened(path))[:3, :3], expected, rtol=0, atol=1e-12)
+    itk = pytest.importorskip("SimpleITK")
+    assert np.allclose(np.reshape(itk.ReadImage(str(path)).GetDirection(), (3, 3)), expected, rtol=0, atol=1e-12)
+
+
 def test_forms_that_disagree_are_said_and_the_sform_is_used(tmp_path: Path) -> None:
     turned = {"qform_code": 1, "quatern": [0, 0, 1], "qoffset": [10, 20, 30]}
     agreed = opened(single(tmp_path, **turned))

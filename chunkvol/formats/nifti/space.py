@@ -31,6 +31,8 @@ _RAS = np.array([-1.0, -1.0, 1.0])
 _SCALED = " (programs built on ITK scale by pixdim)"
 _ROTATION = 0.01
 """How far the squares of a quaternion may exceed 1 and still be taken for rounding."""
+_HALF_TURN = 1e-7
+"""How far the squares of a quaternion in single precision may stay below 1 for half a turn, as nifti1_io has it."""
 
 NOTICEABLE = 1e-3
 """Voxels (of the finest axis) by which two grids may differ at their corners before it is said."""
@@ -70,7 +72,7 @@ def geometry_from_header(fields: Mapping[str, Any], shape: Shape, *, epsilon: fl
         affine = _sform(fields)
         noted += _contradictions(fields, affine, shape, epsilon)
     elif fields["qform_code"] > 0:
-        affine = _qform(fields)
+        affine = _qform(fields, epsilon)
     else:
         assumed = True
         noted.append("the header states pixdim alone: origin 0, 0, 0 and left-posterior-superior are assumed")
@@ -98,12 +100,12 @@ def _sform(fields: Mapping[str, Any]) -> Matrix:
     return affine
 
 
-def _qform(fields: Mapping[str, Any]) -> Matrix:
+def _qform(fields: Mapping[str, Any], epsilon: float) -> Matrix:
     """From (i, j, k, 1) to RAS in the header's unit: method 2."""
     affine = np.eye(4)
     steps = _pixdim(fields)
     steps[2] *= -1 if fields["pixdim"][0] < 0 else 1
-    affine[:3, :3] = _rotation(fields["quatern"]) * steps
+    affine[:3, :3] = _rotation(fields["quatern"], epsilon) * steps
     affine[:3, 3] = fields["qoffset"]
     if not np.isfinite(affine).all():
         raise GeometryError(f"qoffset must hold three finite numbers, found {fields['qoffset']}")
@@ -121,15 +123,17 @@ def _pixdim(fields: Mapping[str, Any]) -> Matrix:
     return steps
 
 
-def _rotation(quatern: list[float]) -> Matrix:
+def _rotation(quatern: list[float], epsilon: float) -> Matrix:
     """The rotation of the quaternion (a, b, c, d) whose a is not stored and not negative.
 
-    Rounding may leave the others longer than 1: all are divided by their length, as nifti1_io does.
+    Rounding may leave the others longer or shorter than 1, and near half a turn a is its root, up to 3e-4 rad: there a
+    is 0, and all are divided by their length, as nifti1_io does.
     """
     squares = float(np.square(quatern).sum()) if np.abs(quatern).max() < 2 else np.inf
     if not squares <= 1 + _ROTATION:
         raise GeometryError(f"the quaternion must be a rotation, found b, c, d = {quatern}")
-    a, b, c, d = np.array([np.sqrt(max(0.0, 1 - squares)), *quatern]) / np.sqrt(max(1.0, squares))
+    half = 1 - squares < min(_HALF_TURN, epsilon)
+    a, b, c, d = np.array([0.0 if half else np.sqrt(1 - squares), *quatern]) / (np.sqrt(squares) if half else 1.0)
     return np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -162,7 +166,7 @@ def _contradictions(fields: Mapping[str, Any], sform: Matrix, shape: Shape, epsi
         return []  # refused with a clear message later
     if fields["qform_code"] > 0:
         try:
-            other, name, habit = _qform(fields), "qform", _qform_habit(fields)
+            other, name, habit = _qform(fields, epsilon), "qform", _qform_habit(fields)
         except GeometryError as error:
             return [f"the qform is not usable ({error}): the sform is used"]
         other[:3, :3] = _unrounded(other[:3, :3], fields["quatern"], sform[:3, :3] / lengths, epsilon)
