@@ -77,7 +77,7 @@ _PLANES = (
         "--frame-matrix",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="4 x 4 text, LPS mm: columns are x axis, y axis, normal and origin.",
+        help="4 x 4 text, mm: columns are x axis, y axis, normal and origin.",
     ),
     click.option(
         "--keep-axes", is_flag=True, help="Rows, columns along x, y of --frame-matrix or --plane as they are."
@@ -87,7 +87,7 @@ _PLANES = (
         type=click.Choice(["lps", "ras"]),
         default="lps",
         show_default=True,
-        help="Of what is typed; Slicer shows RAS.",
+        help="Of what is typed, and of --frame-matrix; Slicer shows RAS.",
     ),
 )
 _IMAGE = (
@@ -201,7 +201,7 @@ def _plane(asked: dict[str, Any]) -> SlicePlane:
         return SlicePlane.facing(_lps(asked["point"], coordinates), _lps(asked["normal"], coordinates))
     if way == "through":
         return SlicePlane.through([_lps(point, coordinates) for point in asked["through"]])
-    matrix = _matrix(asked[way]) if way == "frame_matrix" else _drawn(asked[way])
+    matrix = _matrix(asked[way], coordinates) if way == "frame_matrix" else _drawn(asked[way])
     return SlicePlane.framed(matrix, keep_axes=asked["keep_axes"])
 
 
@@ -219,13 +219,14 @@ def _drawn(path: Path) -> Affine:
     return frame
 
 
-def _matrix(path: Path) -> Affine:
+def _matrix(path: Path, coordinates: str) -> Affine:
     """The 16 numbers of a file; a transform of ITK leads the other way, and is none."""
     matrix = read_transform(path, "output-to-input")
     with open(path, "rb") as file:
         if file.read(len(_ITK)) == _ITK:
             raise InputError(
                 f"{path} is a transform of ITK, which leads from a result to its input and is no frame: write 4 x 4 "
-                "numbers, columns x axis, y axis, normal and origin (LPS mm)"
+                "numbers, columns x axis, y axis, normal and origin (mm)"
             )
-    return np.asarray(matrix)
+    signs = (-1.0, -1.0, 1.0, 1.0) if coordinates == "ras" else (1.0, 1.0, 1.0, 1.0)
+    return np.asarray(np.diag(signs) @ matrix)

@@ -78,8 +78,11 @@ def test_a_frame_is_read_from_a_matrix(command: Command, scan: Path, keep: bool)
     frame = np.eye(4)
     frame[:3] = np.array([[0, 0.8, 0.6, -2.25], [-1, 0, 0, 4], [0, -0.6, 0.8, 15]])
     np.savetxt(scan.parent / "frame.txt", frame)
+    np.savetxt(scan.parent / "ras.txt", np.diag([-1.0, -1, 1, 1]) @ frame)
     found = cut(command, scan, "--frame-matrix", scan.parent / "frame.txt", *["--keep-axes"] * keep)
     same(found, reslice(chunkvol.open_volume(scan), SlicePlane.framed(frame, keep_axes=keep)))
+    words = ["--frame-matrix", scan.parent / "ras.txt", "--coordinates", "ras", *["--keep-axes"] * keep]
+    same(cut(command, scan, *words), found)
     rows = np.array(found.geometry.direction)[:, 2]
     np.testing.assert_allclose(rows, [0, -1, 0] if keep else [0.8, 0, -0.6], atol=1e-12)
 
