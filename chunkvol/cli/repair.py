@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from chunkvol.cli.params import LENGTHS
 from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.running import Run, making_options, pyramid_option, run_options, write
 from chunkvol.cli.show import progress_for
@@ -101,7 +102,11 @@ def _shared_out(reading: dict[str, Any], pixels: Path, scan: Path) -> tuple[dict
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The header to write, .nhdr.")
 @click.option("--series", "chosen", metavar="ID", help="Of several volumes this one.")
 @click.option("--duplicates", type=click.Choice(CHOICES["duplicates"]), help="Which of several images at one position.")
+@click.option("--gaps", type=click.Choice(["split"]), help="Missing planes: read one run of planes.")
+@click.option("--uneven", type=click.Choice(["mean"]), help="Uneven planes: assume their mean step.")
+@click.option("--tilt", type=click.Choice(["keep"]), help="Tilted gantry: keep the sheared grid.")
 @click.option("--few", is_flag=True, help="Accept one or two planes.")
+@click.option("--spacing", type=LENGTHS, help="Of what states none: 0.05, or 50um,50um,0.2 (mm).")
 @click.option("--overwrite", is_flag=True, help="Replace an existing header.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
@@ -109,11 +114,10 @@ def header(
     series: Path,
     output: Path,
     chosen: str | None,
-    duplicates: str | None,
-    few: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **reading: Any,
 ) -> None:
     """Write a NRRD header in front of the uncompressed DICOM files of SERIES; no pixel is copied.
 
@@ -129,7 +133,8 @@ def header(
         raise InputError(
             f"{series} is {format_for_reading(series).name}: a header is put in front of DICOM files alone"
         )
-    options = ReadOptions(series=chosen or "", duplicates=duplicates or "", few=few)  # type: ignore[arg-type]  # a choice
+    # Options that make voxels are not among them: a header can only describe those of the files.
+    options = ReadOptions(series=chosen or "", **{name: value for name, value in reading.items() if value})
     progress = progress_for(quiet)
     try:
         done = write_header(series, output, options=options, overwrite=overwrite, progress=progress)

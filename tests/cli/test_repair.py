@@ -194,6 +194,31 @@ def test_a_header_may_lie_among_the_files(command: Command, tmp_path: Path) -> N
     assert chunkvol.open_volume(folder / "scan.nhdr").geometry == before.geometry
 
 
+def test_a_header_of_an_irregular_series_takes_the_decisions_that_make_no_voxel(
+    command: Command, tmp_path: Path
+) -> None:
+    upright = oblique(SHAPE)
+    steps = upright.affine[:3, :3] @ [[1, 0, 0], [0.4, 1, 0], [0, 0, 1]]  # each plane further along the rows' normal
+    write_series(tmp_path / "tilted", voxels(), chunkvol.Geometry.from_steps(SHAPE, upright.origin, steps.T))
+    out = tmp_path / "tilted" / "scan.nhdr"
+    command("header", out.parent, "-o", out).refused(3, "choose --tilt keep")
+    command("header", out.parent, "-o", out, "--tilt", "keep").succeeded()
+    command("header", out.parent, "-o", out, "--tilt", "resample").refused(2, "'resample' is not 'keep'")
+    kept = chunkvol.open_volume(out.parent, tilt="keep").geometry
+    assert chunkvol.open_volume(out).geometry.is_close(kept, 1e-12)
+
+    paths = write_series(tmp_path / "gap", voxels(), upright)
+    paths[3].unlink()
+    out = tmp_path / "gap" / "scan.nhdr"
+    command("header", out.parent, "-o", out).refused(3, "--gaps")
+    said = command("header", out.parent, "-o", out, "--gaps", "split")
+    said.refused(2, r"makes 2 volumes: \w+\.1 \(planes 0 to 2\)")
+    second = said.err.split("makes 2 volumes: ")[1].split(".1 ")[0] + ".2"
+    done = command("header", out.parent, "-o", out, "--gaps", "split", "--series", second).succeeded()
+    assert "8 files" in done.out
+    assert np.allclose(chunkvol.open_volume(out).geometry.origin, upright.index_to_world((4, 0, 0)))
+
+
 def test_headers_that_would_lie_are_refused(command: Command, nrrd: Path, series: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.nhdr"
     command("header", nrrd, "-q", "-o", out).refused(2, "is NRRD: a header is put in front of DICOM files alone")
