@@ -61,6 +61,9 @@ def _tiff(path: str, offset: int) -> Block:
     with tifffile.TiffFile(path) as file:
         file.filehandle.seek(offset)
         page: Block = tifffile.TiffPage(file, index=0).asarray(squeeze=False, maxworkers=1)
+    if page.dtype == bool:
+        page = page.view(np.uint8)
+        np.multiply(page, 255, out=page)
     # (separate samples, depth, rows, columns, samples): only one of the first and the last is not 1.
     return page[0, 0] if page.shape[0] == 1 else np.moveaxis(page[:, 0, :, :, 0], 0, -1)
 

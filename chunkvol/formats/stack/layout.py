@@ -42,6 +42,9 @@ class Layout:
     """Whether the last sample is opacity, which must be full; else a fourth sample is not used."""
     palette: bytes = b""
     """Grey value of each stored one; empty where they are the same."""
+    bilevel: bool = False
+    """Whether a pixel is one bit: eight share a byte of such rows, the first in its highest bit; of TIFF 1 becomes 255,
+    as Fiji and ITK have it."""
     needs_codecs: bool = False
     """Whether imagecodecs must be there to decode it."""
 
@@ -54,7 +57,8 @@ class Layout:
     def plain(self) -> bool:
         """Whether the stored bytes are those of the grey plane, but for the byte order."""
         same = self.row_bytes == self.columns * self.dtype.itemsize
-        return not self.codec and self.samples == 1 and not self.upward and not self.palette and same
+        turned = self.upward or bool(self.palette) or self.bilevel
+        return not self.codec and self.samples == 1 and not turned and same
 
     @property
     def kind(self) -> tuple[int, int, np.dtype[Any]]:

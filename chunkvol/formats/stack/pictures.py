@@ -39,21 +39,25 @@ def png_planes(fd: int, size: int, head: bytes) -> FilePlanes:
     Raises
     ------
     FormatError
-        It has other pixels than 8 or 16 bits.
+        It has pixels of a kind that there is not.
     DamagedError
         It is cut short.
     """
     if len(head) < 33 or head[12:16] != b"IHDR":
         raise DamagedError("it has no readable header")
     columns, rows, bits, colour = struct.unpack_from(">IIBB", head, 16)
-    if bits not in (8, 16) or colour not in _SAMPLES:
-        raise FormatError(f"has pixels of {bits} bit{'s' * (bits > 1)}; PNG of 8 and 16 bits is read: convert it first")
+    if bits not in (1, 2, 4, 8, 16) or colour not in _SAMPLES:
+        raise FormatError(f"has pixels of {bits} bits of colour type {colour}, which PNG has not: export it again")
     if b"IEND" not in system.pread(fd, 4096, max(0, size - 4096)):  # some writers leave bytes after it
         raise DamagedError("it is cut short: its end mark is missing")
     alpha = colour in (4, 6) or b"tRNS" in head
     samples = _SAMPLES[colour] + (colour not in (4, 6) and alpha)
-    layout = Layout(rows, columns, np.dtype(f"u{bits // 8}"), samples, "PNG", alpha=alpha, needs_codecs=True)
-    return _one(layout, 0, size, most_ratio=1032)
+    # The decoder spreads fewer bits over all eight, so that white is 255 in slices that a program made smaller.
+    layout = Layout(
+        rows, columns, np.dtype("u2" if bits == 16 else "u1"), samples, "PNG", alpha=alpha, needs_codecs=True
+    )
+    spread = "grey values of fewer than 8 bits are spread over 0 to 255, as the PNG standard says"
+    return _one(layout, 0, size, *[spread] * (bits < 8), most_ratio=1032 * 8 // min(bits, 8))
 
 
 def jpeg_planes(fd: int, size: int, head: bytes) -> FilePlanes:
@@ -83,7 +87,7 @@ def jpeg_planes(fd: int, size: int, head: bytes) -> FilePlanes:
 
 
 def bmp_planes(fd: int, size: int, head: bytes) -> FilePlanes:
-    """The plane of an uncompressed BMP file: 8 bits with a palette of greys, 24 or 32.
+    """The plane of an uncompressed BMP file: 1 or 8 bits with a palette of greys, 24 or 32.
 
     Source: BITMAPINFOHEADER, learn.microsoft.com/windows/win32/api/wingdi; rows are padded to four bytes and stored
     from the last to the first unless the height is negative.
@@ -99,20 +103,30 @@ def bmp_planes(fd: int, size: int, head: bytes) -> FilePlanes:
     bits, packing, _, _, _, used = struct.unpack_from("<HIIiiI", head, 28)
     # Masks (3) that only spell out the usual order of the bytes are those of 32 bits.
     usual = packing == 0 or (packing == 3 and bits == 32 and head[54:66] == bytes.fromhex("0000ff0000ff0000ff000000"))
-    if bits not in (8, 24, 32) or not usual:
+    if bits not in (1, 8, 24, 32) or not usual:
         raise FormatError(
-            f"is BMP of {bits} bits, compression {packing}; uncompressed BMP of 8, 24 and 32 bits is read: convert it"
+            f"is BMP of {bits} bits, compression {packing}; uncompressed BMP of 1, 8, 24 and 32 bits is read: "
+            "convert it"
         )
     if columns < 1 or rows == 0:
         raise DamagedError(f"its header says {columns} x {rows} pixels")
-    samples, row_bytes = bits // 8, (columns * bits // 8 + 3) // 4 * 4
+    samples, row_bytes = max(1, bits // 8), (columns * bits + 31) // 32 * 4
     end = start + abs(rows) * row_bytes
     if end > size:
         raise DamagedError(f"it is cut short: its header promises pixels up to byte {end}, and it has {size} bytes")
-    palette = _bmp_palette(head, 14 + header, used or 256, start) if bits == 8 else b""
-    layout = Layout(abs(rows), columns, np.dtype("u1"), samples, row_bytes=row_bytes, upward=rows > 0, palette=palette)
+    palette = _bmp_palette(head, 14 + header, used or 1 << bits, start) if bits <= 8 else b""
+    layout = Layout(
+        abs(rows),
+        columns,
+        np.dtype("u1"),
+        samples,
+        row_bytes=row_bytes,
+        upward=rows > 0,
+        palette=palette,
+        bilevel=bits == 1,
+    )
     notes = ("the grey values are those of the files' palettes",) if palette else ()
-    return _one(layout, start, abs(rows) * row_bytes, *notes)
+    return _one(layout, start, abs(rows) * row_bytes, *notes, most_ratio=8 if bits == 1 else 1)
 
 
 def _bmp_palette(head: bytes, at: int, entries: int, start: int) -> bytes:

@@ -133,6 +133,8 @@ def _rows(fd: int, offset: int, layout: Layout, rows: slice) -> Block:
     first = layout.rows - rows.stop if layout.upward else rows.start
     band = np.empty((rows.stop - rows.start, layout.row_bytes), np.uint8)
     _fill(fd, band, offset + first * layout.row_bytes)
+    if layout.bilevel:
+        band = np.unpackbits(band, axis=1)
     samples = band[:, : layout.columns * layout.samples * layout.dtype.itemsize].view(layout.dtype)
     if layout.big:
         samples.byteswap(inplace=True)
@@ -155,7 +157,8 @@ def _scratch(layout: Layout, shape: Shape, longest: int) -> int:
     compared = rows * layout.columns if layout.samples > 1 else 0
     turned = 10 * max(PALETTE_PIXELS, shape[2]) if layout.palette else 0
     if not layout.codec:
-        # Of padded rows of colours a copy is made.
-        return rows * layout.row_bytes + (samples if layout.samples > 1 else 0) + compared + turned
+        # Of padded rows of colours a copy is made; a bit becomes a byte.
+        copied = samples if layout.samples > 1 else 8 * rows * layout.row_bytes if layout.bilevel else 0
+        return rows * layout.row_bytes + copied + compared + turned
     files, planes = _HELD[layout.codec]
     return files * longest + math.ceil(planes * samples) + compared + turned

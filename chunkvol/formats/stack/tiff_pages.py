@@ -23,6 +23,9 @@ _FORMATS = {1: "unsigned", 2: "signed", 3: "floating point", 4: "undefined", 5: 
 _DEFLATE = (8, 32946)
 _MOST_RATIO = {
     1: 1,
+    2: 1 << 17,  # CCITT, of single bits: of a whole row a bit may be stored
+    3: 1 << 17,
+    4: 1 << 17,
     5: 4096,  # LZW: a code of 12 bits stands for at most all that the table was built from
     7: 4096,  # JPEG: a bit a block of 64 at least
     8: 1032,  # deflate: 258 bytes for two bits
@@ -33,6 +36,7 @@ _MOST_RATIO = {
     50000: 1 << 16,  # zstd: 128 KiB for four bytes
 }
 """Most bytes that one stored byte can become, by compression; the others are not read."""
+_CCITT = (2, 3, 4)
 _COLOURS = {2: "RGB", 6: "YCbCr"}
 _OTHERS = {4: "a mask", 5: "CMYK", 8: "CIE Lab", 9: "CIE Lab", 10: "CIE Lab", 32803: "a colour filter array"}
 _REDUCED_OR_MASK = 0b101  # bits of NewSubfileType
@@ -62,6 +66,8 @@ def tiff_planes(data: TiffBytes, name: str) -> FilePlanes:
         notes.append("zero is white in the files (MinIsWhite): the values are kept as stored")
     if first.number(274, 1) != 1:
         notes.append(f"the files ask to be shown turned (Orientation {first.number(274, 1)}): rows are kept as stored")
+    if layouts[0].bilevel:
+        notes.append("the files' pixels are single bits: 1 is read as 255")
     if layouts[0].palette:
         notes.append("the grey values are those of the files' palettes")
     return FilePlanes(layouts, offsets, lengths, tuple(notes))
@@ -126,6 +132,7 @@ def _page(ifd: Ifd) -> tuple[Layout, int, int]:
     tiled = 324 in ifd.tags
     offsets, counts = ifd.numbers(324 if tiled else 273), ifd.numbers(325 if tiled else 279)
     plain = ifd.number(259, 1) == 1 and not tiled and ifd.number(317, 1) == 1 and ifd.number(266, 1) == 1
+    plain = plain and not layout.bilevel
     if plain and layout.samples > 1:
         plain = ifd.number(284, 1) == 1
     plane = layout.plane_bytes * layout.samples
@@ -140,7 +147,7 @@ def _page(ifd: Ifd) -> tuple[Layout, int, int]:
     if end > ifd.data.size:
         raise _beyond(end, ifd.data.size, "pixels")
     compression, predictor = ifd.number(259, 1), ifd.number(317, 1)
-    if plane > int(counts.sum()) * _MOST_RATIO[compression]:
+    if plane > int(counts.sum()) * _MOST_RATIO[compression] * (8 if layout.bilevel else 1):
         raise DamagedError(f"its header promises {plane} bytes of pixels, and {counts.sum()} bytes cannot hold them")
     needed = compression not in (1, *_DEFLATE) or predictor != 1 or ifd.number(266, 1) != 1
     return replace(layout, codec="TIFF", needs_codecs=needed), ifd.at, int(counts.sum())
@@ -171,14 +178,15 @@ def _layout(ifd: Ifd) -> Layout:
         raise DamagedError(f"its header says {columns} x {rows} pixels")
     if ifd.number(32997, 1) > 1 or (33629 in ifd.tags and ifd.tags[33629][1] > 1):
         raise FormatError("holds several planes in one page; save it again as plain TIFF, a page a plane")
-    if ifd.number(259, 1) not in _MOST_RATIO:
+    bilevel = samples == 1 and (ifd.number(258, 1), ifd.number(339, 1)) == (1, 1)
+    if ifd.number(259, 1) not in _MOST_RATIO or (ifd.number(259, 1) in _CCITT and not bilevel):
         raise FormatError(f"has compression {ifd.number(259, 1)}, which is not read; save it again uncompressed")
-    dtype = _dtype(ifd, samples)
+    dtype = np.dtype("u1") if bilevel else _dtype(ifd, samples)
     photometric = ifd.number(262, 2 if samples == 3 else 1)
     _check_samples(ifd, samples, photometric)
     palette = _palette(ifd, dtype) if photometric == 3 else b""
     big = ifd.data.order == ">" and dtype.itemsize > 1
-    return Layout(rows, columns, dtype, samples, big=big, alpha=samples in (2, 4), palette=palette)
+    return Layout(rows, columns, dtype, samples, big=big, alpha=samples in (2, 4), palette=palette, bilevel=bilevel)
 
 
 def _dtype(ifd: Ifd, samples: int) -> np.dtype[np.generic]:
