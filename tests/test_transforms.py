@@ -220,6 +220,29 @@ def test_binary_transforms_are_refused_with_the_way_out(tmp_path: Path) -> None:
         read_transform(tmp_path / "renamed.txt", "output-to-input")
 
 
+def test_transforms_that_simpleitk_cannot_read_name_the_program_that_can(tmp_path: Path) -> None:
+    (tmp_path / "a.lta").write_text("type = 1\n")
+    with pytest.raises(InputError, match=r"a\.lta is a FreeSurfer transform, .*lta_convert --inlta"):
+        read_transform(tmp_path / "a.lta")
+    (tmp_path / "a.mat").write_text("1  0  0  1e-3\n0 1 0 -2\n0 0 1 3.5\n0 0 0 1\n")
+    with pytest.raises(InputError, match=r"a\.mat is a matrix of FSL, .*c3d_affine_tool"):
+        read_transform(tmp_path / "a.mat", "output-to-input")
+
+
+def test_a_last_number_that_single_precision_rounded_is_1(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1 0 0 10\n0 1 0 20\n0 0 1 30\n0.00000000 0.00000000 0.00000000 1.00000012\n")
+    assert read_transform(path, "output-to-input").tolist() == [
+        [1, 0, 0, 10],
+        [0, 1, 0, 20],
+        [0, 0, 1, 30],
+        [0, 0, 0, 1],
+    ]
+    path.write_text("1 0 0 10\n0 1 0 20\n0 0 1 30\n0 0 0 1.00001\n")
+    with pytest.raises(InputError, match=r"must be 0 0 0 1, found 0 0 0 1\.00001"):
+        read_transform(path, "output-to-input")
+
+
 def test_files_that_are_not_there_or_far_too_large_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.tfm cannot be read: No such file"):
         read_transform(tmp_path / "none.tfm")

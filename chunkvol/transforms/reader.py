@@ -25,13 +25,26 @@ _LARGEST = 1 << 20
 _SINGULAR = 1e-9
 """Volume, of a cube of 1, below which what is left of it is flat."""
 
-_BINARY = {
-    ".mat": "a binary ITK transform",
-    ".h5": "an HDF5 transform",
-    ".hdf5": "an HDF5 transform",
-    ".xfm": "an MNI transform",
-    ".lta": "a FreeSurfer transform",
+_ONES = 1e-6
+"""How far the last number may be from 1: programs that compute in single precision write 1.00000012."""
+
+_AS_TEXT = (
+    "save it as .tfm (in Slicer: Save as type Text; in Python: "
+    "SimpleITK.WriteTransform(SimpleITK.ReadTransform(path), 'a.tfm'))"
+)
+_OTHERS = {
+    ".mat": ("a binary ITK transform", _AS_TEXT),
+    ".h5": ("an HDF5 transform", _AS_TEXT),
+    ".hdf5": ("an HDF5 transform", _AS_TEXT),
+    ".xfm": ("an MNI transform", _AS_TEXT),
+    # SimpleITK reads neither of these.
+    ".lta": ("a FreeSurfer transform", "write it for ITK: lta_convert --inlta a.lta --outitk a.tfm"),
+    "text .mat": (
+        "a matrix of FSL, between the coordinates of two images",
+        "write it for ITK: c3d_affine_tool -ref FIXED.nii -src MOVING.nii a.mat -fsl2ras -oitk a.tfm",
+    ),
 }
+"""What is not read, by the end of its name, and what to do."""
 
 __all__ = ["MAPS", "Maps", "read_transform"]
 
@@ -60,11 +73,7 @@ def read_transform(path: str | Path, maps: Maps | str | None = None) -> Affine:
     file = Path(path)
     if maps is not None and maps not in MAPS:
         raise InputError(f"a transform maps {' or '.join(MAPS)}, not {maps!r}")
-    if file.suffix.lower() in _BINARY:
-        raise InputError(
-            f"{file} is {_BINARY[file.suffix.lower()]}, which is not read: save it as .tfm (in Slicer: Save as type "
-            "Text; in Python: SimpleITK.WriteTransform(SimpleITK.ReadTransform(path), 'a.tfm'))"
-        )
+    _check_kind(file)
     data = _bytes(file)
     if data.startswith(_HEADER.encode()):
         if maps == "input-to-output":
@@ -77,6 +86,15 @@ def read_transform(path: str | Path, maps: Maps | str | None = None) -> Affine:
             f"{' or '.join(MAPS)} (--affine-maps)"
         )
     return matrix if maps == "output-to-input" else np.asarray(np.linalg.inv(matrix))
+
+
+def _check_kind(file: Path) -> None:
+    kind = file.suffix.lower()
+    if kind == ".mat" and re.fullmatch(rb"[-+.\deE\s]+", _bytes(file)):
+        kind = "text .mat"
+    if kind in _OTHERS:
+        what, way_out = _OTHERS[kind]
+        raise InputError(f"{file} is {what}, which is not read: {way_out}")
 
 
 def _bytes(file: Path) -> bytes:
@@ -98,14 +116,15 @@ def _text(file: Path, data: bytes) -> str:
 
 
 def _checked(matrix: Matrix, file: Path) -> Affine:
-    """A matrix that has an inverse."""
+    """A matrix that has an inverse, its last row exactly 0 0 0 1."""
     if not np.isfinite(matrix).all():
         raise InputError(f"the transform {file} has numbers that are not finite")
-    if np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-12:
+    if (np.abs(matrix[3] - (0, 0, 0, 1)) > (1e-12, 1e-12, 1e-12, _ONES)).any():
         raise InputError(
-            f"the last row of the transform {file} must be 0 0 0 1, found {' '.join(f'{v:g}' for v in matrix[3])}: "
+            f"the last row of the transform {file} must be 0 0 0 1, found {' '.join(f'{v:.9g}' for v in matrix[3])}: "
             "is it written column by column?"
         )
+    matrix[3] = (0, 0, 0, 1)
     lengths = np.linalg.norm(matrix[:3, :3], axis=0)
     if not lengths.all() or abs(np.linalg.det(matrix[:3, :3] / lengths)) < _SINGULAR:
         raise InputError(f"the transform {file} is singular: it flattens space, so nothing can be resampled through it")
