@@ -202,6 +202,14 @@ def test_compressed_slices_are_read_as_itk_reads_them(tmp_path: Path, data: str)
     assert np.array_equal(volume.read(region), ARRAY[region])
 
 
+def test_names_with_blanks_are_read_where_three_numbers_follow(tmp_path: Path) -> None:
+    for name in slices(tmp_path):
+        (tmp_path / name).rename(tmp_path / f"my {name[1:4]} of 6.raw")
+    assert_as_itk(header(tmp_path, data="my %03d of 6.raw 1 6 1"))
+    with pytest.raises(InputError, match="which does not exist"):
+        opened(header(tmp_path, data="my %03d of 6.raw"))
+
+
 def test_numbers_may_leave_out_or_descend(tmp_path: Path) -> None:
     slices(tmp_path)
     volume = opened(header(tmp_path, data="s%03d.raw 6 1 -1"))  # ITK reads nothing

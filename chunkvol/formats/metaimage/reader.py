@@ -21,6 +21,8 @@ from chunkvol.volume import Volume
 _HEAD = 1 << 13
 _NUMBERED = re.compile(r"((?:[^%\s]|%%)*%[0-9]{0,3}d(?:[^%\s]|%%)*)((?:\s+-?[0-9]{1,9}){0,3})")
 """A name with the place of a number; first number, last one, step."""
+_SPACED = re.compile(r"((?:[^%]|%%)*%[0-9]{0,3}d(?:[^%]|%%)*?)((?:\s+-?[0-9]{1,9}){3})")
+"""A name that may hold blanks, where all three numbers follow: so MetaIO tells them apart."""
 _LIST = re.compile(r"LIST(?:\s+([0-9]{1,2})D?)?")
 
 __all__ = ["is_metaimage", "open_metaimage"]
@@ -89,7 +91,7 @@ def _data_names(header: MetaHeader) -> tuple[str, ...]:
         each = axes if 0 < axes <= len(header.sizes) else len(header.sizes) - 1
         _check_count(header, len(header.listed), voxels(header.sizes[each:]))
         return header.listed
-    numbered = _NUMBERED.fullmatch(given)
+    numbered = _NUMBERED.fullmatch(given) or _SPACED.fullmatch(given)
     return _numbered(header, numbered[1], [int(word) for word in numbered[2].split()]) if numbered else (given,)
 
 
