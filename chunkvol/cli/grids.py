@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from chunkvol.cli.params import BOUNDS, BYTES, GRID_SIZE, LENGTHS
-from chunkvol.cli.reading import SOURCE_NAMES, ReadingCommand, open_named, reading_options, reading_options_of_grids
+from chunkvol.cli.reading import (
+    SOURCE_NAMES,
+    ReadingCommand,
+    open_named,
+    reading_options,
+    reading_options_of_grids,
+    shared_out,
+)
 from chunkvol.cli.running import Run, making_options, run_options, source_argument, write
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.kernels.resampling import METHODS
@@ -94,7 +101,8 @@ def resample(
         grid["transform"] = read_transform(affine, affine_maps)
 
     def make(progress: Progress) -> Volume:
-        volume = open_named(source, names=SOURCE_NAMES, level=level, progress=progress, **reading)
+        own, others = (reading, {}) if like is None else shared_out(reading, source, like)
+        volume = open_named(source, names=SOURCE_NAMES, level=level, progress=progress, **own)
         if like is None:
             return resampled(volume, **grid)
         if volume.metadata.assumed:
@@ -102,14 +110,14 @@ def resample(
                 f"{source} does not say where its voxels lie, so that they cannot be put on the grid of {like}: say it "
                 "with --source-spacing, --origin and --orientation, or --geometry"
             )
-        return resampled(volume, _reference(like, "--like-series", like_series, progress), **grid)
+        return resampled(volume, _reference(like, "--like-series", like_series, others, progress), **grid)
 
     write(run, make, **making)
 
 
-def _reference(path: Path, option: str, series: str | None, progress: Progress) -> Volume:
+def _reference(path: Path, option: str, series: str | None, decided: dict[str, Any], progress: Progress) -> Volume:
     """The volume whose grid is taken, which has to know where it lies; `option` chooses among several."""
-    reading = {} if series is None else {"series": series}
+    reading = decided if series is None else decided | {"series": series}
     reference = open_named(path, names={"--series": option}, progress=progress, **reading)
     if reference.metadata.assumed:
         raise GeometryError(
@@ -144,7 +152,8 @@ def align(
     """Put MOVING on the grid of FIXED, both where they lie in the world, and write it.
 
     Origins, directions and spacings may differ; voxels of the same index then lie at the same place. This moves
-    nothing: volumes that were not scanned in one world need a registration first.
+    nothing: volumes that were not scanned in one world need a registration first. What is decided of an irregular
+    series (--gaps, --uneven, --duplicates, --tilt, --few) holds for MOVING and for FIXED.
 
     \b
     Examples:
@@ -156,8 +165,9 @@ def align(
         raise InputError(f"--labels are chosen, never mixed: leave out --method {method}")
 
     def make(progress: Progress) -> Volume:
-        grid = _reference(fixed, "--to-series", to_series, progress)
-        volume = open_volume(moving, progress=progress, **reading)
+        own, others = shared_out(reading, moving, fixed)
+        grid = _reference(fixed, "--to-series", to_series, others, progress)
+        volume = open_volume(moving, progress=progress, **own)
         for sentence in meeting(volume, grid):
             progress.say(sentence)
         chosen = method or (LABEL if labels else None)

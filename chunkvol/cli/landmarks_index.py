@@ -9,6 +9,7 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
+    deciding_options,
     note_lost,
     opened,
     opening_options,
@@ -29,8 +30,9 @@ __all__ = ["index", "world"]
 @click.argument("points", type=click.Path(path_type=Path))
 @click.option("--volume", "scan", required=True, type=click.Path(path_type=Path), help="Whose voxels are meant.")
 @opening_options("", "the volume")
+@deciding_options
 @points_options
-def index(run: PointsRun, points: Path, scan: Path, opening: dict[str, Any]) -> None:
+def index(run: PointsRun, points: Path, scan: Path, opening: dict[str, Any], decided: dict[str, Any]) -> None:
     """Write a table of the voxels of a volume that POINTS lie in: i, j, k, the nearest ones, and whether it sees them.
 
     Indices run along x, y, z of the array; 0 is the centre of the first voxel. Each level of a pyramid has its own.
@@ -47,7 +49,7 @@ def index(run: PointsRun, points: Path, scan: Path, opening: dict[str, Any]) -> 
     run.check()
     progress = progress_for(run.quiet)
     try:
-        volume = opened(scan, opening, progress)
+        volume = opened(scan, opening | decided, progress)
         found = read_points(run, points, volume, _SPACING, progress)
         where = index_points(found, volume)
         run.write(where.listed(found))
@@ -61,8 +63,9 @@ def index(run: PointsRun, points: Path, scan: Path, opening: dict[str, Any]) -> 
 @click.argument("indices", type=click.Path(path_type=Path))
 @click.option("--volume", "scan", required=True, type=click.Path(path_type=Path), help="Whose voxels they are.")
 @opening_options("", "the volume")
+@deciding_options
 @points_options
-def world(run: PointsRun, indices: Path, scan: Path, opening: dict[str, Any]) -> None:
+def world(run: PointsRun, indices: Path, scan: Path, opening: dict[str, Any], decided: dict[str, Any]) -> None:
     """Write the places of INDICES, which are voxels of a volume, or fractions of them.
 
     INDICES is a table with columns i, j, k such as `index` writes, or with --frame a list of another program.
@@ -77,7 +80,7 @@ def world(run: PointsRun, indices: Path, scan: Path, opening: dict[str, Any]) ->
     run.check()
     progress = progress_for(run.quiet)
     try:
-        volume = opened(scan, opening, progress)
+        volume = opened(scan, opening | decided, progress)
         found = read_points(run, indices, volume, _SPACING, progress)
         run.write(found)
         inside = index_points(found, volume).inside

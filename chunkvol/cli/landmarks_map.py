@@ -9,12 +9,14 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
+    deciding_options,
     note_lost,
     opened,
     opening_options,
     points_options,
     read_points,
 )
+from chunkvol.cli.reading import shared_out
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.geometry.relation import Relation, parse_relation
@@ -36,6 +38,7 @@ __all__ = ["map_"]
 @click.option("--verify-pixels", is_flag=True, help="Compare some voxels of A with what the relation makes of B.")
 @opening_options("from_", "A")
 @opening_options("to_", "B")
+@deciding_options
 @points_options
 def map_(
     run: PointsRun,
@@ -46,12 +49,14 @@ def map_(
     verify_pixels: bool,
     from_opening: dict[str, Any],
     to_opening: dict[str, Any],
+    decided: dict[str, Any],
 ) -> None:
     """Take POINTS from volume A to volume B, and say how sharp they are there.
 
     Where headers place A and B in one world, points stand still, and that is proved. Where A lost its header (slices
     of PNG or TIFF), say how it was made from B: stride:2,2,2 (every 2nd voxel), mean:2,2,2, resize, zoom, crop:A:B,:,:,
-    flip:z, axes:yxz, joined by + in the order in which they were done; or auto.
+    flip:z, axes:yxz, joined by + in the order in which they were done; or auto. What is decided of an irregular series
+    (--gaps and the like) holds for A and for B.
 
     \b
     Examples:
@@ -66,7 +71,8 @@ def map_(
         raise InputError("--verify-pixels checks a relation: give --relation auto, or say how A was made from B")
     progress = progress_for(run.quiet)
     try:
-        made, source = opened(a, from_opening, progress), opened(b, to_opening, progress)
+        for_b, for_a = shared_out(decided, b, a)
+        made, source = opened(a, from_opening | for_a, progress), opened(b, to_opening | for_b, progress)
         placed = read_points(run, points, made, "give --from-spacing", progress)
         found = None
         if relation is None:

@@ -14,6 +14,7 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
+    deciding_options,
     note_lost,
     opened,
     opening_options,
@@ -21,6 +22,7 @@ from chunkvol.cli.landmarks_options import (
     read_points,
 )
 from chunkvol.cli.params import LENGTHS, MARGIN, WINDOW, parse_length
+from chunkvol.cli.reading import shared_out
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.landmarks.choosing import named
@@ -69,6 +71,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="No report, no notes."
 @click.option("--report", type=click.Path(path_type=Path), help="Also write a CSV: how far each moved, or why not.")
 @opening_options("", "the volume")
 @opening_options("from_", "A")
+@deciding_options
 @points_options
 def refine(
     run: PointsRun,
@@ -81,6 +84,7 @@ def refine(
     report: Path | None,
     opening: dict[str, Any],
     from_opening: dict[str, Any],
+    decided: dict[str, Any],
 ) -> None:
     """Put POINTS on the middle of the bright spots that they mark, found in the volume of full resolution.
 
@@ -101,8 +105,9 @@ def refine(
         check_target([report], overwrite=run.overwrite)
     progress = progress_for(run.quiet)
     try:
-        volume = opened(scan, opening, progress)
-        placed_on = None if a is None else _placed_on(a, from_opening, progress)
+        own, others = (decided, {}) if a is None else shared_out(decided, scan, a)
+        volume = opened(scan, opening | own, progress)
+        placed_on = None if a is None else _placed_on(a, from_opening | others, progress)
         given = read_points(run, points, placed_on or volume, _SPACING, progress)
         found = refined(
             given,
@@ -156,6 +161,7 @@ def _known(value: float) -> float | None:
 @click.option("--angles", metavar="A-B-C,...", help="Angles at the second of three.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The CSV to write (default: print it).")
 @opening_options("", "the volume")
+@deciding_options
 @_frame
 @_units
 @_overwrite
@@ -169,6 +175,7 @@ def measure(
     angles: str | None,
     output: Path | None,
     opening: dict[str, Any],
+    decided: dict[str, Any],
     frame: str | None,
     units: str | None,
     overwrite: bool,
@@ -189,7 +196,7 @@ def measure(
         check_target([output], overwrite=overwrite)
     progress = progress_for(quiet)
     try:
-        volume = None if scan is None else opened(scan, opening, progress)
+        volume = None if scan is None else opened(scan, opening | decided, progress)
         run = PointsRun(output or Path(), frame, units, None, overwrite, as_json, quiet)
         given = _given(run, points, volume, progress)
         known = volume.geometry if uncertainty is None and volume is not None else None
@@ -263,6 +270,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
 @click.option("--window", type=WINDOW, default="auto", show_default=True, help="LO,HI: what is black and white.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .png to write.")
 @opening_options("", "the volume")
+@deciding_options
 @_frame
 @_units
 @_overwrite
@@ -276,6 +284,7 @@ def plot(
     window: Any,
     output: Path,
     opening: dict[str, Any],
+    decided: dict[str, Any],
     frame: str | None,
     units: str | None,
     overwrite: bool,
@@ -294,7 +303,7 @@ def plot(
     """
     progress = progress_for(quiet)
     try:
-        volume = opened(scan, opening, progress)
+        volume = opened(scan, opening | decided, progress)
         run = PointsRun(output, frame, units, None, overwrite, as_json, quiet)
         given = read_points(run, points, volume, _SPACING, progress)
         width = None if size is None else size[1] * (1.0 if size[0] == "mm" else mean_spacing(volume.geometry))

@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from chunkvol.cli.params import LENGTHS
+from chunkvol.cli.reading import DECISIONS
 from chunkvol.errors import InputError
 from chunkvol.formats.stack.frames import FRAMES
 from chunkvol.geometry.box import say_extent
@@ -38,7 +39,15 @@ _READING: dict[str, dict[str, Any]] = {
 }
 """Options of how a volume is opened."""
 
-__all__ = ["PointsRun", "note_lost", "opened", "opening_options", "points_options", "read_points"]
+__all__ = [
+    "PointsRun",
+    "deciding_options",
+    "note_lost",
+    "opened",
+    "opening_options",
+    "points_options",
+    "read_points",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,18 @@ def points_options(function: Verb) -> Verb:
         click.option("-q", "--quiet", is_flag=True, help="No report, no notes."),
     ]
     return _with(command, options)
+
+
+def deciding_options(function: Verb) -> Verb:
+    """Add what is decided of irregular series; the command receives what was given as one dict, `decided`."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **given: Any) -> None:
+        asked = {name: given.pop(name) for name in DECISIONS}
+        decided = {name: value for name, value in asked.items() if value is not None and value is not False}
+        function(*arguments, decided=decided, **given)
+
+    return _with(command, list(DECISIONS.values()))
 
 
 def opening_options(prefix: str, name: str) -> Callable[[Verb], Verb]:

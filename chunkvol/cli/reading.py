@@ -13,6 +13,7 @@ import click
 
 from chunkvol.cli.params import LENGTHS, POINT, SLICES
 from chunkvol.errors import GeometryError, InputError
+from chunkvol.formats import format_for_reading
 from chunkvol.formats.dicom.options import CHOICES
 from chunkvol.formats.stack.frames import FRAMES
 from chunkvol.pipeline import open_volume
@@ -68,6 +69,8 @@ _PLACE: dict[str, Callable[[Any], Any]] = {
 }
 _OPTIONS = _SERIES | _PLACE
 """By their names in Python, in the order of the help."""
+DECISIONS = {name: _SERIES[name] for name in ("gaps", "fill_value", "uneven", "duplicates", "tilt", "few")}
+"""What is decided of an irregular series, and changes nothing of a regular one."""
 
 _SOURCE_SPACING = "source_spacing"
 """What the spacing of an input is called where --spacing is the output's."""
@@ -76,7 +79,15 @@ _RENAMED = {"spacing": "", _SOURCE_SPACING: "spacing"}
 SOURCE_NAMES = {"--spacing": "--source-spacing"}
 """What messages about an input have to call its spacing where --spacing is the output's."""
 
-__all__ = ["SOURCE_NAMES", "ReadingCommand", "open_named", "reading_options", "reading_options_of_grids"]
+__all__ = [
+    "DECISIONS",
+    "SOURCE_NAMES",
+    "ReadingCommand",
+    "open_named",
+    "reading_options",
+    "reading_options_of_grids",
+    "shared_out",
+]
 
 
 def reading_options(function: Verb) -> Verb:
@@ -106,6 +117,16 @@ def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> V
     for option in reversed(options.values()):
         option(verb)
     return verb
+
+
+def shared_out(reading: dict[str, Any], path: Path, other: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options for a verb's input and those for another one that it reads beside it.
+
+    Decisions hold for both, each for those whose formats have them; all else is the first one's, which may refuse it.
+    """
+    own, others = (format_for_reading(one).read_options for one in (path, other))
+    for_other = {name: value for name, value in reading.items() if name in DECISIONS and name in others}
+    return {name: value for name, value in reading.items() if name in own or name not in for_other}, for_other
 
 
 def open_named(path: Path, *, names: Mapping[str, str], **options: Any) -> Volume:
