@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -64,8 +65,8 @@ def _array(path: Path, data: bytes) -> npt.NDArray[Any]:
     return values.reshape(shape, order="F" if by_columns else "C")
 
 
-def array_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
+def array_bytes(landmarks: Landmarks, path: Path, frame: str) -> Iterable[bytes]:
     """Float64 of shape (n, 3), in mm, or indices; names and all else are not kept."""
     stream = io.BytesIO()
     np.save(stream, np.ascontiguousarray(landmarks.points * signs_of(frame) + 0.0))
-    return stream.getvalue()
+    return [stream.getvalue()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chunkvol.errors import FormatError, InputError
 from chunkvol.landmarks.arrays import array_bytes, is_array, read_array
-from chunkvol.landmarks.fcsv import fcsv_bytes, is_fcsv, read_fcsv
+from chunkvol.landmarks.fcsv import is_fcsv, read_fcsv
+from chunkvol.landmarks.fcsv_text import fcsv_bytes
 from chunkvol.landmarks.morphoj import SUFFIXES, is_morphoj, morphoj_bytes, read_morphoj
 from chunkvol.landmarks.moving import moved
 from chunkvol.landmarks.points import Landmarks
@@ -37,8 +38,8 @@ class PointFormat:
     """Whether a file of this name and beginning is one, where no row above is."""
     read: Callable[[Path, bytes, Asked], Landmarks]
     """The landmarks of a file's bytes."""
-    write: Callable[[Landmarks, Path, str], bytes]
-    """The bytes of a file, in a frame: LPS, RAS or IJK."""
+    write: Callable[[Landmarks, Path, str], Iterable[bytes]]
+    """The bytes of a file, piece by piece, in a frame: LPS, RAS or IJK. Refusals come before the first piece."""
 
 
 FILES = {
@@ -102,10 +103,10 @@ def _bytes(file: Path) -> bytes:
 
 def _oddities(found: Landmarks) -> list[str]:
     said = []
-    if empty := sum(not label.strip() for label in found.labels):
+    if empty := list(map(str.strip, found.labels)).count(""):
         said.append(f"{empty} of {len(found)} points have no label; they are told apart by their order")
-    lists = found.columns.get("list", (0,) * len(found))
-    if repeated := len(found) - len(set(zip(lists, found.labels, strict=True))):
+    lists = found.columns.get("list")
+    if repeated := len(found) - len(set(zip(lists, found.labels, strict=True) if lists else found.labels)):
         said.append(f"{repeated} of {len(found)} points repeat a label; they are told apart by their order")
     return said
 
@@ -138,9 +139,9 @@ def write_landmarks(landmarks: Landmarks, path: str | Path, *, frame: str | None
     fitting = [row for row in FILES.values() if file.name.lower().endswith(row.suffixes)]
     if not fitting:
         raise InputError(f"{file} has no suffix of a file of points: {_known()}")
-    data = fitting[0].write(landmarks, file, _frame(landmarks, frame))
-    with staging(file, [file.name]) as folder:
-        (folder / file.name).write_bytes(data)
+    pieces = fitting[0].write(landmarks, file, _frame(landmarks, frame))
+    with staging(file, [file.name]) as folder, (folder / file.name).open("wb") as stream:
+        stream.writelines(pieces)
 
 
 def _frame(landmarks: Landmarks, frame: str | None) -> str:

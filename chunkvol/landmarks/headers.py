@@ -66,11 +66,11 @@ def header_of(path: Path, rows: Rows, asked: Asked) -> tuple[Header, Rows]:
     first = rows.cells[0]
     names = _plain_names([cell.strip() for cell in first])
     if _is_named(first):
-        return _named(path, names, asked), Rows(path, rows.cells[1:], rows.lines[1:])
+        return _named(path, names, asked), rows.after_first()
     if _is_place(first):
         return Header((0, 1, 2), None, None, {}, {}, 3), rows
     if _is_point(first):
-        width = max(map(len, rows.cells))
+        width = rows.width
         further = {f"column {number + 1}": number for number in range(5, width)}
         roles = {"label": 0, **({"description": 4} if width > 4 else {})}
         return Header((1, 2, 3), None, None, roles, further, width), rows

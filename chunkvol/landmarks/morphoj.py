@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from chunkvol.errors import FormatError, InputError
+from chunkvol.landmarks.columns import text_of
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.rows import SEPARATORS, Rows, decoded, separated, text_of
+from chunkvol.landmarks.rows import SEPARATORS, Rows, decoded, separated
 from chunkvol.landmarks.systems import Asked, signs_of
 
 SUFFIXES = (".morphoj.csv", ".morphoj.txt")
@@ -75,7 +77,7 @@ def read_morphoj(path: Path, data: bytes, asked: Asked) -> Landmarks:
         raise FormatError(
             f"{path}, line {rows.lines[0]}: the landmark {twice[0][:40]!r} is named twice; name it differently"
         )
-    body = Rows(path, rows.cells[1:], rows.lines[1:])
+    body = rows.after_first()
     body.check_lengths(3 * len(labels) + 1, 3 * len(labels) + 1)
     number = _specimen(path, [row[0] for row in body.cells], asked.specimen)
     cells = body.cells[number][1:]
@@ -103,7 +105,7 @@ def _specimen(path: Path, names: list[str], asked: str | int | None) -> int:
     raise InputError(f"{path} holds no specimen {asked!r}, but {there}")
 
 
-def morphoj_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
+def morphoj_bytes(landmarks: Landmarks, path: Path, frame: str) -> Iterable[bytes]:
     """One row, named as the file; empty cells are points that are not placed, which MorphoJ itself does not know.
 
     Raises
@@ -119,4 +121,4 @@ def morphoj_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
     header = [f"{label}_{axis}" for label in labels for axis in "XYZ"]
     values = (landmarks.points * signs_of(frame) + 0.0).ravel().tolist()
     cells = [repr(one) if one == one else "" for one in values]
-    return text_of([["Subject", *header], [path.name.split(".")[0], *cells]], ",")
+    return [text_of([["Subject", *header], [path.name.split(".")[0], *cells]], ",")]

@@ -13,7 +13,7 @@ from chunkvol.errors import InputError
 from chunkvol.geometry import Geometry
 from chunkvol.landmarks.files import read_landmarks
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.rows import Rows, decoded, separated
+from chunkvol.landmarks.rows import decoded, separated
 from chunkvol.landmarks.systems import UNITS
 
 Indices = npt.NDArray[np.float64]
@@ -121,7 +121,7 @@ def _results(path: Path) -> Landmarks | None:
     if not {"x", "y", "slice"} <= set(names):
         return None
     rows = separated(path, decoded(path, path.read_bytes()), separator)
-    body = Rows(path, rows.cells[1:], rows.lines[1:])
+    body = rows.after_first()
     columns = [names.index("x"), names.index("y"), names.index("slice")]
     body.check_lengths(max(columns) + 1)
     labels = [str(number) for number in range(1, len(body.cells) + 1)]

@@ -1,11 +1,11 @@
-"""Rows of separated values: read as columns, a million in seconds, and a wrong one named by its line."""
+"""Rows of separated values: read as columns, a million in a second or two, and a wrong one named by its line."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from chunkvol.errors import FormatError
+from chunkvol.landmarks.cells import Even, even_rows
 from chunkvol.landmarks.points import Points
 
 _MISSING = frozenset({"", "NA"})
@@ -22,7 +23,7 @@ _FLAGS = {"1": True, "0": False, "true": True, "false": False, "t": True, "f": F
 SEPARATORS = (",", "\t", ";")
 """Between cells, the most usual first."""
 
-__all__ = ["SEPARATORS", "Rows", "decoded", "flags", "is_number", "separated", "text_of"]
+__all__ = ["SEPARATORS", "Rows", "decoded", "distinct", "flags", "is_number", "separated"]
 
 
 def decoded(path: Path, data: bytes) -> str:
@@ -49,10 +50,19 @@ class Rows:
 
     path: Path
     """For messages."""
-    cells: list[list[str]]
-    """A list a row."""
-    lines: list[int]
+    cells: Sequence[list[str]]
+    """A list a row; `Even` where there are many."""
+    lines: Sequence[int]
     """The line of the file on which each row ends, from 1."""
+
+    def after_first(self) -> Rows:
+        """The rows below a header."""
+        return Rows(self.path, self.cells[1:], self.lines[1:])
+
+    @property
+    def width(self) -> int:
+        """Cells of the longest row."""
+        return max(map(len, self.cells)) if self._columns is None else len(self._columns)
 
     def column(self, index: int) -> Sequence[str]:
         """The cells of one column, empty where a row is too short for it."""
@@ -61,8 +71,10 @@ class Rows:
         return [row[index] if len(row) > index else "" for row in self.cells]
 
     @cached_property
-    def _columns(self) -> list[tuple[str, ...]] | None:
+    def _columns(self) -> Sequence[Sequence[str]] | None:
         """All columns at once, where rows are equally long: three times faster than one by one."""
+        if isinstance(self.cells, Even):
+            return self.cells.columns
         return list(zip(*self.cells, strict=True)) if len(set(map(len, self.cells))) == 1 else None
 
     def check_lengths(self, least: int, most: int | None = None) -> None:
@@ -73,6 +85,8 @@ class Rows:
         FormatError
             The first such row, by its line.
         """
+        if self._columns is not None and least <= len(self._columns) <= (most or len(self._columns)):
+            return
         for row, line in zip(self.cells, self.lines, strict=True):
             if len(row) < least:
                 raise FormatError(f"{self.path}, line {line}: {len(row)} cells, where {least} are needed; complete it")
@@ -102,13 +116,16 @@ class Rows:
 
     def _numbers(self, column: int) -> Points:
         cells = self.column(column)
-        missing = _MISSING.intersection(cells)
+        missing = 0
         try:
-            values = np.array([("nan" if one in missing else one) for one in cells] if missing else cells, float)
+            try:
+                values = np.array(cells, float)
+            except ValueError:  # of empty cells, too
+                missing = sum(map(_MISSING.__contains__, cells))
+                values = np.array([("nan" if one in _MISSING else one) for one in cells], float)
         except ValueError:
             raise self._bad(column) from None
-        stated = np.count_nonzero(np.isnan(values)) == sum(map(missing.__contains__, cells)) if missing else True
-        if not stated or (not missing and np.isnan(values).any()) or any("_" in one for one in cells):
+        if np.count_nonzero(np.isnan(values)) != missing or "_" in "".join(cells):
             raise self._bad(column)
         return values
 
@@ -132,17 +149,23 @@ class Rows:
         FormatError
             The lines of the first such rows.
         """
-        for label, line in zip(labels, self.lines, strict=True):
+        for label, line in () if all(map(str.strip, labels)) else zip(labels, self.lines, strict=True):
             if not label.strip():
                 raise FormatError(f"{self.path}, line {line}: the point has no label; name it, or add a column id")
-        named = list(zip(of, labels, strict=True)) if of else list(zip(labels, labels, strict=True))
-        repeated = [key for key, times in Counter(named).items() if times > 1] if len(set(named)) < len(named) else []
-        if repeated:
-            lines = [str(line) for key, line in zip(named, self.lines, strict=True) if key == repeated[0]]
-            raise FormatError(
-                f"{self.path}, lines {', '.join(lines[:8])}: the label {repeated[0][1][:40]!r} is there {len(lines)} "
-                "times; name points differently, or tell them apart by a column id"
-            )
+        if distinct(labels, of):
+            return
+        named = list(zip(of or labels, labels, strict=True))
+        repeated = next(key for key, times in Counter(named).items() if times > 1)
+        lines = [str(line) for key, line in zip(named, self.lines, strict=True) if key == repeated]
+        raise FormatError(
+            f"{self.path}, lines {', '.join(lines[:8])}: the label {repeated[1][:40]!r} is there {len(lines)} "
+            "times; name points differently, or tell them apart by a column id"
+        )
+
+
+def distinct(names: Sequence[str], of: Sequence[object] = ()) -> bool:
+    """Whether no name is there twice, within the list that each is of."""
+    return len(set(zip(of, names, strict=True) if of else names)) == len(names)
 
 
 def _cell(row: list[str], column: int) -> str:
@@ -169,7 +192,7 @@ def flags(rows: Rows, name: str, cells: Sequence[str], usual: bool) -> tuple[boo
     for cell, line in zip(cells, rows.lines, strict=True) if None in known.values() else ():
         if known[cell] is None:
             raise FormatError(f"{rows.path}, line {line}: {name} is 0 or 1, found {cell[:40]!r}")
-    return tuple(bool(known[one]) for one in cells)
+    return tuple(map(bool, map(known.__getitem__, cells)))
 
 
 def separated(path: Path, text: str, separator: str, *, first: int = 1, one_line: bool = False) -> Rows:
@@ -193,6 +216,17 @@ def separated(path: Path, text: str, separator: str, *, first: int = 1, one_line
     FormatError
         A cell is longer than 128 KiB, as after a quote that is never closed; or a row goes on where it may not.
     """
+    lined = text.replace("\r\n", "\n")
+    body = lined.lstrip("\n")
+    even = even_rows(body.rstrip("\n"), separator)
+    if even is not None:
+        start = first + len(lined) - len(body)
+        return Rows(path, even, range(start, start + len(even)))
+    return _one_by_one(path, text, separator, first=first, one_line=one_line)
+
+
+def _one_by_one(path: Path, text: str, separator: str, *, first: int, one_line: bool) -> Rows:
+    """Any rows, and what is wrong with them."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     cells, lines, last = [], [], 0
     try:
@@ -206,10 +240,3 @@ def separated(path: Path, text: str, separator: str, *, first: int = 1, one_line
     except csv.Error as error:
         raise FormatError(f"{path}, line {reader.line_num + first - 1}: {error}; is a quote never closed?") from error
     return Rows(path, cells, lines)
-
-
-def text_of(rows: Iterable[Sequence[object]], separator: str) -> bytes:
-    """Rows as text, cells between quotes where they need them; numbers as short as they can be read back exactly."""
-    stream = io.StringIO(newline="")
-    csv.writer(stream, delimiter=separator, lineterminator="\n").writerows(rows)
-    return stream.getvalue().encode()

@@ -189,7 +189,7 @@ def _list(fields: MarkupFields, system: System) -> List:
 # ------------------------------------------------------------------------------------------------------ writing
 
 
-def slicer_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
+def slicer_bytes(landmarks: Landmarks, path: Path, frame: str) -> Iterable[bytes]:
     """A `.mrk.json`, always in millimetres.
 
     Points that are not placed have no `position`, and the `positionStatus` "undefined": so the schema allows it, which
@@ -212,7 +212,7 @@ def slicer_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
         _list_text(in_frame(fields, signs_of(frame)), frame, rows[start:stop])
         for fields, start, stop in zip(lists, ends, ends[1:], strict=False)
     ]
-    return (_document_text(landmarks.original, texts) + "\n").encode()
+    return [(_document_text(landmarks.original, texts) + "\n").encode()]
 
 
 def _check_geometry(landmarks: Landmarks, lists: tuple[List, ...], of: Any) -> None:

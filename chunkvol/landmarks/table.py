@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chunkvol.errors import FormatError
+from chunkvol.landmarks.columns import Texts, cells_of, numbers_of, separated_rows, text_of
 from chunkvol.landmarks.headers import UNTOLD, header_of, separator_of, stated_once, word_of
 from chunkvol.landmarks.lists import MarkupLists, lists_of
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.rows import Rows, decoded, flags, separated, text_of
+from chunkvol.landmarks.rows import Rows, decoded, distinct, flags, separated
 from chunkvol.landmarks.systems import Asked, signs_of
 from chunkvol.markups.markup import KINDS
 
@@ -66,7 +68,7 @@ def read_table(path: Path, data: bytes, asked: Asked) -> Landmarks:
     }
     lists, of = _lists(rows, cells)
     labels = cells.get("label") or columns.get("id") or [str(number) for number in range(1, len(points) + 1)]
-    if not ("id" in columns and _distinct(columns["id"], of)):
+    if not ("id" in columns and _tell_apart(columns["id"], of)):
         rows.check_names(labels, of)
     return Landmarks(
         points,
@@ -94,7 +96,7 @@ def _comments(path: Path, text: str) -> tuple[dict[str, str], str, int]:
 
 def _words(rows: Rows, cells: dict[str, Sequence[str]], role: str) -> list[str | None]:
     """What a column of frames or units says, which is to be the same in all rows."""
-    stated = dict.fromkeys(one.strip().lower() for one in cells.get(role, ()))
+    stated = dict.fromkeys(one.strip().lower() for one in dict.fromkeys(cells.get(role, ())))
     for word in list(stated)[1:2]:
         line = next(line for one, line in zip(cells[role], rows.lines, strict=True) if one.strip().lower() == word)
         raise FormatError(
@@ -106,26 +108,27 @@ def _words(rows: Rows, cells: dict[str, Sequence[str]], role: str) -> list[str |
 
 def _lists(rows: Rows, cells: dict[str, Sequence[str]]) -> tuple[tuple[dict[str, Any], ...], tuple[int, ...]]:
     """The lists that columns `type` and `list` make up, and to which one each point belongs."""
-    types = [one or "Fiducial" for one in cells.get("type", ["Fiducial"] * len(rows.cells))]
-    names = cells.get("list", [""] * len(rows.cells))
-    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    made: dict[str, str] = {}
-    for name, kind, line in zip(names, types, rows.lines, strict=True):
-        if made.setdefault(name, kind) != kind:
-            raise FormatError(
-                f"{rows.path}, line {line}: type is {kind} and {made[name]} before in one list; a column list, with "
-                "the name of each, tells them apart"
-            )
     if not {"type", "list"} & set(cells):
         return (), ()
-    lists = tuple({"type": kind, **({"name": name} if name else {})} for name, kind in made.items())
-    return lists, tuple(order[name] for name in names)
+    types = cells.get("type", [""] * len(rows.lines))
+    names = cells.get("list", [""] * len(rows.lines))
+    kinds = [(name, kind or "Fiducial") for name, kind in dict.fromkeys(zip(names, types, strict=True))]
+    made = dict(reversed(kinds))
+    for name, kind, line in zip(names, types, rows.lines, strict=True) if len(set(kinds)) > len(made) else ():
+        if made[name] != (kind or "Fiducial"):
+            raise FormatError(
+                f"{rows.path}, line {line}: type is {kind or 'Fiducial'} and {made[name]} before in one list; a column "
+                "list, with the name of each, tells them apart"
+            )
+    order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    lists = tuple({"type": made[name], **({"name": name} if name else {})} for name in order)
+    return lists, tuple(map(order.__getitem__, names))
 
 
 # ------------------------------------------------------------------------------------------------------ writing
 
 
-def table_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
+def table_bytes(landmarks: Landmarks, path: Path, frame: str) -> Iterable[bytes]:
     """A CSV or TSV whose names of columns state the frame and the unit, mm, so that it can be read without being told.
 
     Empty cells are points that are not placed. The further columns are written as they are, without those that say
@@ -133,22 +136,19 @@ def table_bytes(landmarks: Landmarks, path: Path, frame: str) -> bytes:
     """
     separator = "\t" if path.suffix.lower() in (".tsv", ".tab") else ","
     places = ("i", "j", "k") if frame == "IJK" else tuple(f"{axis}_{frame.lower()}_mm" for axis in "xyz")
-    numbers = (landmarks.points * signs_of(frame) + 0.0).tolist()
-    cells = [[repr(one) for one in row] if row[0] == row[0] else ["", "", ""] for row in numbers]
-    named: dict[str, Sequence[Any]] = {"label": landmarks.labels}
-    named |= dict(zip(places, zip(*cells, strict=True), strict=False))
-    named |= {name: () for name in places if name not in named}
-    named["description"] = landmarks.descriptions
+    named: dict[str, Texts] = {"label": cells_of(landmarks.labels)}
+    named |= dict(zip(places, numbers_of(landmarks.points * signs_of(frame) + 0.0), strict=True))
+    named["description"] = cells_of(landmarks.descriptions)
     named |= _types(landmarks)
     named |= {name: values for name, values in _further(landmarks).items() if name not in named}
-    return text_of([tuple(named), *zip(*named.values(), strict=True)], separator)
+    return chain([text_of([tuple(named)], separator)], separated_rows(named.values(), separator, len(landmarks)))
 
 
-def _types(landmarks: Landmarks) -> dict[str, Sequence[Any]]:
+def _types(landmarks: Landmarks) -> dict[str, Texts]:
     lists, of = lists_of(landmarks)
     if len(lists) == 1 and lists[0]["type"] == "Fiducial":
         return {}
-    found: dict[str, Sequence[Any]] = {"type": [lists[one]["type"] for one in of.tolist()]}
+    found: dict[str, Texts] = {"type": [lists[one]["type"] for one in of.tolist()]}
     if len(lists) > 1:
         names = [str(one.get("name") or number) for number, one in enumerate(lists, 1)]
         unique = len(set(names)) == len(names)
@@ -156,33 +156,23 @@ def _types(landmarks: Landmarks) -> dict[str, Sequence[Any]]:
     return found
 
 
-def _further(landmarks: Landmarks) -> dict[str, Sequence[Any]]:
-    columns: dict[str, Sequence[Any]] = {
-        name: [_cell(value, _UNSAID.get(name, "")) for value in values]
+def _further(landmarks: Landmarks) -> dict[str, Texts]:
+    columns = {
+        name: cells_of(values, _UNSAID.get(name, ""))
         for name, values in landmarks.columns.items()
         if name not in UNTOLD and _is_plain(values) and set(values) - {None, _UNSAID.get(name, "")}
     }
     of = landmarks.columns.get("list", ())
-    if not _distinct(landmarks.labels, of) and not _distinct([str(one) for one in columns.get("id", ())], of):
-        columns["id"] = [str(number) for number in range(1, len(landmarks) + 1)]
+    if not _tell_apart(landmarks.labels, of) and not _tell_apart(columns.get("id", ()), of):
+        columns["id"] = list(map(str, range(1, len(landmarks) + 1)))
     return columns
 
 
 def _is_plain(values: Sequence[Any]) -> bool:
     """Whether values are texts and numbers, which a cell can hold."""
-    return all(value is None or isinstance(value, str | int | float | np.generic) for value in values)
+    return all(issubclass(kind, str | int | float | np.generic | type(None)) for kind in set(map(type, values)))
 
 
-def _distinct(names: Sequence[str], of: Sequence[int]) -> bool:
+def _tell_apart(names: Sequence[str], of: Sequence[int]) -> bool:
     """Whether names tell points apart, within the list that each is of."""
-    found = set(zip(of, names, strict=True)) if of and names else set(names)
-    return len(found) == len(names) > 0 and all(one.strip() for one in names)
-
-
-def _cell(value: Any, usual: Any) -> Any:
-    value = usual if value is None else value
-    if isinstance(value, bool | np.bool_):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return repr(float(value)) if np.isfinite(value) else ""
-    return value
+    return len(names) > 0 and distinct(names, of) and all(map(str.strip, names))
