@@ -122,11 +122,21 @@ def test_the_file_format_around_a_jpeg_2000_codestream_is_ignored() -> None:
     assert np.array_equal(_decoded(frame, _layout(J2K_UID, plane, 16)), plane)
 
 
-@pytest.mark.parametrize("padding", [b"\0", b"\xff"])
-def test_padding_after_the_end_mark_is_ignored(padding: bytes) -> None:
+@pytest.mark.parametrize("uid", [LS_UID, LOSSLESS_UID, J2K_UID, HT_UID])
+@pytest.mark.parametrize("padding", [b"\0", b"\xff", b"\xbb", b"\0\xd3\x0c\x99\xfa", b"\xff\xf6\x57\xfe"])
+def test_padding_after_the_end_mark_is_ignored_whatever_it_holds(uid: str, padding: bytes) -> None:
     plane = _plane("uint16", 16)
-    frame = ENCODERS[LOSSLESS_UID](plane, 16) + padding
-    assert np.array_equal(_decoded(frame, _layout(LOSSLESS_UID, plane, 16)), plane)
+    frame = ENCODERS[uid](plane, 16) + padding
+    assert np.array_equal(_decoded(frame, _layout(uid, plane, 16)), plane)
+
+
+@pytest.mark.parametrize("uid", [LS_UID, LOSSLESS_UID, J2K_UID, HT_UID])
+def test_an_end_mark_far_from_the_end_or_none_is_damage(uid: str) -> None:
+    plane = _plane("uint16", 16)
+    frame = ENCODERS[uid](plane, 16)
+    for broken in (frame[:-1], frame[:-2], frame + bytes(range(1, 16))):
+        with pytest.raises(DamagedError, match="cut short: the end mark is missing"):
+            _decoded(broken, _layout(uid, plane, 16))
 
 
 # pydicom's own files of one sample. The reference is what another of its plugins decodes.

@@ -146,6 +146,10 @@ def test_positions_of_few_decimals_are_refused_with_the_right_way_out(decimals: 
     message = rf"uneven spacing, as rounding positions to {10.0**-decimals:g} mm makes of an even one: .*--uneven mean"
     with pytest.raises(GeometryError, match=message):
         made(images)
+    # A table that starts at no round number adds that to all of them.
+    begun = [replace(image, position=tuple(np.add(image.position or (), 0.0314159).tolist())) for image in images]
+    with pytest.raises(GeometryError, match=message):
+        made(begun)
     found, expected = made(images, uneven="mean").geometry, made(true).geometry
     for k in (0, 30, 59):
         apart = np.subtract(found.index_to_world((k, 0, 0)), expected.index_to_world((k, 0, 0)))
@@ -323,7 +327,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "one plane": (lambda s: headers([0], s), {}, r"has 1 plane; .*\(first IM0000\.dcm\); name the folder .*--few"),
     "one plane of no thickness": (
         lambda s: headers([0], s), {"few": True},
-        r"neither SliceThickness nor SpacingBetweenSlices .*, first IM0000\.dcm: state the spacing with --spacing"),
+        r"neither SliceThickness nor SpacingBetweenSlices .*, first IM0000\.dcm: state the spacing with --spacing "),
     "a giant": (
         lambda s: headers([0, 1, 2, 3e6], s), {"gaps": "fill"},
         r"plane 3 \(IM0003\.dcm\) lies .* would have 3000001 planes, .*take away what does not belong"),
@@ -362,6 +366,24 @@ def with_lengths(message: str, spacing: float) -> str:
         return re.escape(f"{value:.2f}" if value >= 1 else f"{value:#.3g}")
 
     return re.sub(r"\{([\d.]+)\}(?= mm)", text, message)
+
+
+def test_positions_rounded_along_a_leaning_table_are_refused_with_the_right_way_out() -> None:
+    """Steps of 7 mm, leaning by 7.7 degrees: rounded to 0.1 mm before a place of more decimals was added."""
+    normal = np.array([0, -0.134158, 0.99096])
+    axes = (1.0, 0.0, 0.0, 0.0, 0.99096, 0.134158)
+    steps = np.round(np.arange(20)[:, None] * 7 * normal, 1)
+    places = np.char.mod("%.6g", np.add(steps, [-110.5, -78.3063, -72.7575])).astype(float)
+    images = [
+        replace(image, position=tuple(place), orientation=axes)
+        for image, place in zip(headers(range(20)), places.tolist(), strict=True)
+    ]
+    with pytest.raises(GeometryError, match=r"uneven spacing, as rounding positions to 0\.1 mm makes .*--uneven mean"):
+        made(images)
+    stack = made(images, uneven="mean")
+    assert stack.geometry.spacing[0] == pytest.approx(7, rel=1e-3)
+    assert stack.record["worst_displacement_mm"] < 0.1
+    assert stack.assumed
 
 
 @pytest.mark.parametrize("spacing", SCALES)
@@ -427,6 +449,28 @@ def test_spacing_that_files_state_is_not_overridden() -> None:
     assert stack.assumed
     assert stack.geometry == made(headers(range(4))).geometry
     assert "no PixelSpacing" in stack.problems[0]
+
+
+def test_a_pixel_spacing_of_zero_states_none() -> None:
+    images = [replace(image, pixel_spacing=(0.0, 0.0)) for image in headers(range(4))]
+    with pytest.raises(GeometryError, match=r"above 0 mm: state the spacing, as in --spacing 50um, or export"):
+        made(images)
+    stack = made(images, spacing=(1, 0.75, 0.5))
+    assert stack.assumed
+    assert stack.geometry == made(headers(range(4))).geometry
+    assert "the files state PixelSpacing of 0 mm: 0.75 x 0.5 mm (rows x columns) are from --spacing" in stack.problems
+    with pytest.raises(GeometryError, match=r"above 0 mm: export the series with its geometry"):
+        made([*headers([4]), *images], spacing=(1, 0.75, 0.5))
+
+
+def test_the_spacing_of_one_plane_is_stated_beside_that_of_its_pixels() -> None:
+    with pytest.raises(GeometryError, match=r"state the spacing with --spacing 0\.5,0\.75,Z with Z in mm"):
+        made(headers([0]), few=True)
+    with pytest.raises(
+        InputError, match=r"pixels of 0\.5 x 0\.75 mm \(x, y\), --spacing says 3 x 3 mm; give --spacing 0\.5,0\.75,3"
+    ):
+        made(headers([0]), few=True, spacing=(3, 3, 3))
+    assert made(headers([0]), few=True, spacing=(3, 0.75, 0.5)).geometry.spacing == (3, 0.75, 0.5)
 
 
 @pytest.mark.parametrize(

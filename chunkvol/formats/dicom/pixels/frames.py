@@ -22,6 +22,9 @@ from chunkvol.sources import Block
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _CODESTREAM = b"\xff\x4f\xff\x51"
+_END_MARK, _MOST_BEHIND = b"\xff\xd9", 16
+"""Some encoders pad a frame with what their buffer held, a few bytes. Coded pixels never hold the mark (a byte FF is
+followed by a small one there, as in T.81 B.1.1.5), so that it is the end wherever it stands."""
 
 __all__ = ["CodestreamFacts", "codestream_facts", "decode_frame", "read_fragments", "read_frame"]
 
@@ -149,7 +152,7 @@ def _decode(frame: bytes, layout: PixelLayout, decoder: Decoder, out: Block) -> 
     frame = _codestream(frame)
     facts = codestream_facts(frame)
     _compare(facts, layout)
-    if not frame[-16:].rstrip(b"\0\xff").endswith(b"\xff\xd9"):  # decoders fill in what is missing
+    if _END_MARK not in frame[-_MOST_BEHIND:]:  # decoders fill in what is missing
         raise DamagedError("its compressed frame is cut short: the end mark is missing")
     if family == "JPEG":
         check_tables(frame)

@@ -122,7 +122,11 @@ def positive_spacing(images: Sequence[Header]) -> None:
     for image in images:
         here = image.pixel_spacing
         if here is None or min(here) <= 0:
-            raise GeometryError(f"{file_name(image)} has PixelSpacing {here}, expected two numbers above 0 mm")
+            nowhere = all(min(other.pixel_spacing or (0.0,)) <= 0 for other in images)
+            remedy = "state the spacing, as in --spacing 50um, or " * nowhere + "export the series with its geometry"
+            raise GeometryError(
+                f"{file_name(image)} has PixelSpacing {here}, expected two numbers above 0 mm: {remedy}"
+            )
         if first is not None and here != first and np.abs(np.subtract(here, first)).max() > _CLOSE * min(first):
             raise GeometryError(
                 f"mixed pixel spacings: {first} mm in {file_name(images[0])}, {here} mm in {file_name(image)}; "

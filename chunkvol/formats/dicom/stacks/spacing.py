@@ -15,8 +15,8 @@ from chunkvol.ops.planes import PlaneBlend
 
 _EXACT = 1e-6
 """Of a step: planes this near to the grid are not interpolated, nor are they worth a word."""
-_MOST_DECIMALS, _WHOLE = 7, 1e-5
-"""Positions of more decimals are exact enough, and how near to a whole number binary fractions come."""
+_MOST_DECIMALS, _WHOLE = 7, 1e-3
+"""Positions of more decimals are exact enough, and how near to a whole number six digits of a position come."""
 
 __all__ = ["line_of"]
 
@@ -79,7 +79,9 @@ def _evened(places: Places, options: ReadOptions, rounding: str) -> Line:
 
 def _rounding(places: Places) -> str:
     """A word where even steps, rounded to the decimals of the positions, explain all there is."""
-    unit = next((10.0**-n for n in range(_MOST_DECIMALS) if _are_whole(places.positions * 10**n)), 0.0)
+    # Seen from the first place: scanners round the distance along the table, and add where it begins.
+    apart = places.positions - places.positions[0]
+    unit = next((10.0**-n for n in range(_MOST_DECIMALS) if _are_whole(apart * 10**n)), 0.0)
     index = np.arange(len(places.images))
     off = off_the_line(places, straight(places, index), index).max()
     # Half a unit along each axis, of the place and of those at the ends of the line.

@@ -132,7 +132,7 @@ def _placed(images: Sequence[Header], options: ReadOptions, run: int | None, ass
     notes += more + _enough(places.images, options)
     line = line_of(places, options) if len(places.images) > 1 else _one_plane(places, options)
     geometry, shift, more = grid_of(places, line, pixel_spacing, options)
-    agree(geometry.spacing, options)
+    agree(geometry.spacing, options, planes=len(places.images))
     notes += line.notes + more + inverted(places.images, options)
     if len(places.images) > 1:
         notes += disagreements(places, line)

@@ -30,6 +30,8 @@ def in_plane(images: Sequence[Header], options: ReadOptions) -> tuple[tuple[floa
     """
     without = [image for image in images if image.pixel_spacing is None]
     if not without:
+        if options.spacing is not None and all(min(image.pixel_spacing or (0.0,)) <= 0 for image in images):
+            return _given(options.spacing, "PixelSpacing of 0 mm")
         positive_spacing(images)
         rows, columns = images[0].pixel_spacing or ()
         return (rows, columns), Notes()
@@ -38,8 +40,12 @@ def in_plane(images: Sequence[Header], options: ReadOptions) -> tuple[tuple[floa
         raise GeometryError(
             f"no PixelSpacing in {len(without)} of {len(images)} images, first {file_name(without[0])}: {remedy}"
         )
-    _, rows, columns = options.spacing
-    text = f"the files state no PixelSpacing: {rows:g} x {columns:g} mm (rows x columns) are from --spacing"
+    return _given(options.spacing, "no PixelSpacing")
+
+
+def _given(spacing: tuple[float, float, float], stated: str) -> tuple[tuple[float, float], Notes]:
+    _, rows, columns = spacing
+    text = f"the files state {stated}: {rows:g} x {columns:g} mm (rows x columns) are from --spacing"
     return (rows, columns), Notes((text,), assumed=True)
 
 
@@ -65,16 +71,34 @@ def between_planes(
     names = " nor ".join(KEYWORDS[field] for field in fields)
     raise GeometryError(
         f"{reason}, and its files state neither {names} (the same for all, above 0 mm), first "
-        f"{file_name(images[0])}: state the spacing with --spacing"
+        f"{file_name(images[0])}: state the spacing with --spacing{_example(images[0])}"
     )
 
 
-def agree(spacing: Sequence[float], options: ReadOptions) -> None:
-    """Raise InputError where `options.spacing` is more than 1 % from the spacing (k, j, i) that the files state."""
+def _example(image: Header) -> str:
+    """How to state the distance between planes beside what a file states within them; empty where that is nothing."""
+    if image.pixel_spacing is None or min(image.pixel_spacing) <= 0:
+        return ""
+    rows, columns = image.pixel_spacing
+    return f" {columns:.6g},{rows:.6g},Z with Z in mm"
+
+
+def agree(spacing: Sequence[float], options: ReadOptions, *, planes: int) -> None:
+    """Raise InputError where `options.spacing` is more than 1 % from the spacing (k, j, i) that the files state.
+
+    One of several `planes` has a step to the next; that of a single one may be from the option itself.
+    """
     if options.spacing is None:
         return
     found: Vectors = np.array(spacing)
     if (np.abs(np.array(options.spacing) - found) > TOLERANCE * found).any():
+        if planes == 1 and spacing[0] == options.spacing[0]:
+            within = [f"{values[2]:.6g} x {values[1]:.6g}" for values in (spacing, options.spacing)]
+            given = ",".join(f"{value:.6g}" for value in spacing[::-1])
+            raise InputError(
+                f"the files state pixels of {within[0]} mm (x, y), --spacing says {within[1]} mm; "
+                f"give --spacing {given}"
+            )
         text = [" x ".join(f"{value:.6g}" for value in values[::-1]) for values in (spacing, options.spacing)]
         raise InputError(
             f"the files state their spacing, {text[0]} mm (x, y, z), --spacing says {text[1]} mm; leave --spacing out"
