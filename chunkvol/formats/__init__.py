@@ -25,6 +25,7 @@ from chunkvol.formats.seg_nrrd import is_seg_nrrd, open_seg_nrrd, prepare_seg_nr
 from chunkvol.formats.stack import is_image_file, is_stack, open_stack
 from chunkvol.formats.tiff import prepare_imagej, prepare_ome_tiff, prepare_tiff, prepare_tiff_slices
 from chunkvol.formats.traits import Traits
+from chunkvol.formats.unread import way_out
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
 
@@ -289,7 +290,7 @@ def format_for_reading(path: Path) -> Format:
         # The DICOM reader looks at every file and says best what it found.
         return FORMATS["DICOM series"]
     known = ", ".join(row.name for row in FORMATS.values() if row.read is not None)
-    raise FormatError(f"{path} is none of {known}; name a folder of slices, and unpack archives first")
+    raise FormatError(f"{path} is none of {known}; {way_out(path.name)}")
 
 
 def format_for_writing(target: Path, key: str = "") -> Format:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import chunkvol
 from tests.cli.commands import Outcome, as_nobody, spawn, untouched
 
 Command = Callable[..., Outcome]
@@ -190,6 +193,37 @@ def test_a_chunk_that_may_not_be_read_is_named(command: Command, store: Path, op
 def test_a_source_that_is_not_there_is_named(command: Command, tmp_path: Path) -> None:
     for verb in (("info",), ("convert", "-o", "o.nrrd"), ("ingest", "-o", "o.ome.zarr")):
         command(verb[0], tmp_path / "nowhere", *verb[1:]).refused(2, "nowhere does not exist")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("p.fcsv", "holds points, which the verbs of `chunkvol landmarks` read"),
+        ("p.mrk.json", "holds points"),
+        ("t.tfm", "holds a transform, which `chunkvol resample --affine` takes"),
+        ("head.mgz", "none of .*nibabel.load"),
+        ("head.GIPL.gz", "none of .*SimpleITK.ReadImage"),
+        ("a.b.raw", r"neither size nor type.* a\.b\.mhd .* ElementDataFile = a\.b\.raw"),
+    ],
+)
+def test_a_file_that_is_read_elsewhere_is_refused_with_the_way_out(
+    name: str, said: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(bytes(24))
+    command("info", tmp_path / name).refused(2, said)
+
+
+def test_the_header_that_is_asked_for_opens_bare_voxels(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(np.arange(24, dtype="<u2").tobytes())
+    said = command("info", tmp_path / "a.raw").err
+    lines = re.findall(r"\w+ = (?!X)[\w.]+", said)
+    lines += ["DimSize = 2 3 4", "ElementSpacing = 0.5 0.5 0.7"]
+    # The name of the data is the last line of a MetaImage header.
+    lines.sort(key=lambda line: line.startswith("ElementDataFile"))
+    (tmp_path / "a.mhd").write_text("\n".join(lines) + "\n")
+    volume = chunkvol.open_volume(tmp_path / "a.mhd")
+    assert np.asarray(volume).ravel().tolist() == list(range(24))
+    assert volume.geometry.spacing == (0.7, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("content", ["just a letter\n", ""], ids=["text", "empty"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import pickle
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -511,8 +512,21 @@ def test_volumes_after_the_one_that_is_read_are_not_inflated(tmp_path: Path) -> 
 def test_an_analyze_header_is_refused_by_name(tmp_path: Path, order: str, given: str) -> None:
     (tmp_path / "x.hdr").write_bytes(header(order=order, magic=b"")[:348])
     (tmp_path / "x.img").write_bytes(ARRAY.tobytes())
-    with pytest.raises(FormatError, match=r"x\.hdr is an Analyze 7\.5 header, .*left and right.*; convert it to NIfTI"):
+    with pytest.raises(FormatError, match=r"x\.hdr is an Analyze 7\.5 header, .*left and right.*: convert it to NIfTI"):
         chunkvol.open_volume(tmp_path / given)
+
+
+def test_what_is_said_of_an_analyze_header_opens_its_voxels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nibabel: Any = pytest.importorskip("nibabel")
+    monkeypatch.chdir(tmp_path)
+    nibabel.save(nibabel.AnalyzeImage(ARRAY.T[..., None], np.eye(4)), "x.hdr")
+    with pytest.raises(FormatError, match="Analyze") as caught:
+        chunkvol.open_volume("x.hdr")
+    line = re.search(r"numpy\.save\(.*\.T\)", str(caught.value))
+    assert line
+    exec(line[0], {"numpy": np, "nibabel": nibabel})  # the very words of the message
+    volume = chunkvol.open_volume("a.npy", spacing=(3.0, 2.0, 1.0), orientation="LAS")
+    assert np.array_equal(np.asarray(volume), ARRAY)
 
 
 def test_a_missing_half_of_a_pair_is_named(tmp_path: Path) -> None:

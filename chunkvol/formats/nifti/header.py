@@ -173,8 +173,9 @@ def parse_header(path: Path) -> NiftiHeader:
     kind = _kind(start)
     if kind is None:
         raise FormatError(
-            f"{found} is an Analyze 7.5 header, which does not say where left and right are; convert it to NIfTI with "
-            "the program that made it"
+            f"{found} is an Analyze 7.5 header, which does not say where left and right are: convert it to NIfTI with "
+            f"the program that made it, or numpy.save('a.npy', numpy.squeeze(nibabel.load('{found.name}').dataobj).T) "
+            "and open a.npy with the --spacing and --orientation that you know"
         )
     version, attached = kind
     raw = start[: LAYOUTS[version].itemsize]
