@@ -35,7 +35,10 @@ REFUSED: dict[str, tuple[list[Header], type[ChunkvolError], str]] = {
     "palette": (changed(photometric="PALETTE COLOR"), FormatError, r"colour image \(1 sample, PALETTE COLOR\)"),
     "grey of three samples": (changed(samples=3), FormatError, r"colour image \(3 samples, MONOCHROME2\)"),
     "some colour": (changed(**COLOUR, length=84), GeometryError, r"mixed pixel formats .* IM0003\.dcm"),
-    "bits": (changed_all(bits_allocated=1), FormatError, r"IM0000\.dcm has pixels of 1 bit, a segmentation: .*dcmqi"),
+    "bits": (changed_all(bits_allocated=1), FormatError, r"IM0000\.dcm has pixels of 1 bit: .*with BitsAllocated 8"),
+    "labels": (
+        changed_all(bits_allocated=1, modality="SEG"), FormatError,
+        r"IM0000\.dcm is a segmentation, not a plain volume: name this file to read its labels"),
     "odd bits": (changed_all(bits_allocated=12), FormatError, "BitsAllocated 12; 8, 16 and 32 are read"),
     "mosaic": (
         changed(image_type=("ORIGINAL", "PRIMARY", "M", "MOSAIC")), FormatError,

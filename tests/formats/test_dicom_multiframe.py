@@ -379,6 +379,7 @@ def test_frames_of_a_film_have_no_position(tmp_path: Path) -> None:
 
     found = _expanded(write_dose(tmp_path / "a.dcm", ARRAY, GEOMETRY, [0], edit))
     assert {header.position for header in found} == {None}
+    assert [header.temporal_position for header in found] == [1, 2, 3, 4, 5]
 
 
 # ------------------------------------------------------------------------------------------------------------- corners

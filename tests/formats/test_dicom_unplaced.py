@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,21 @@ def test_spacing_at_the_detector_is_used_with_a_word() -> None:
 def test_spacing_that_is_stated_nowhere_has_to_be_given(facts: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=message):
         made(images([1, 2, 3], **facts))
+
+
+def test_frames_of_a_film_are_told_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "read_header", lambda _path: None)
+
+    def told(**facts: Any) -> bool:
+        found = [replace(image, path="film.dcm", frames=4, frame=n) for n, image in enumerate(images([7] * 4))]
+        found = [replace(image, **{key: value[n] for key, value in facts.items()}) for n, image in enumerate(found)]
+        stack = made(found, spacing=(1, 1, 1))
+        assert stack.assumed
+        return any(text.startswith("film.dcm, frame 1 and the frames after it follow") for text in stack.problems)
+
+    assert told(temporal_position=[1, 2, 3, 4])
+    assert not told(temporal_position=[1, 1, 1, 1])
+    assert not told(temporal_position=[None] * 4)
 
 
 def test_thickness_that_varies_is_no_spacing() -> None:

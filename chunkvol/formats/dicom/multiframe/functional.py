@@ -58,6 +58,8 @@ _VECTORS = {
     0x00540100: "time slice",
 }
 """What tells stacks of a nuclear medicine object apart (PS3.3 section C.8.4.8)."""
+_FRAME_TIMES = {0x00181063, 0x00181065}
+"""Frame Time and Frame Time Vector: what the Frame Increment Pointer of a film points to (PS3.3 section C.7.6.5)."""
 
 _LARGEST = 1e30
 
@@ -152,6 +154,9 @@ def _place(dataset: Any, header: Header, facts: list[Facts]) -> None:
         _at_offsets(header, facts, offsets)
     elif header.sop_class == NUCLEAR_MEDICINE and any(word.startswith("RECON") for word in header.image_type):
         _in_slices(dataset, header, facts)
+    elif (pointers := _pointers(dataset)) and pointers <= _FRAME_TIMES:
+        for n, fact in enumerate(facts, start=1):
+            fact["temporal_position"] = n
 
 
 def _at_offsets(header: Header, facts: list[Facts], offsets: Vector) -> None:

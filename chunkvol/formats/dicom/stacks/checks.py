@@ -45,9 +45,13 @@ def whole_bytes(images: Sequence[Header]) -> None:
     """Bit masks are refused by name; other pixels that are not read are refused where their layout is made."""
     for image in images:
         if image.bits_allocated == 1:
+            if image.modality == "SEG":
+                raise FormatError(
+                    f"{image.path} is a segmentation, not a plain volume: name this file to read its labels"
+                )
             raise FormatError(
-                f"{image.path} has pixels of 1 bit, a segmentation: 8, 16 and 32 bits are read; "
-                "convert it first (segimage2itkimage of dcmqi makes NRRD of it)"
+                f"{image.path} has pixels of 1 bit: 8, 16 and 32 bits are read; convert it first, e.g. write pydicom's "
+                "pixel_array with BitsAllocated 8"
             )
 
 

@@ -101,7 +101,19 @@ def assumed_grid(images: Sequence[Header], options: ReadOptions) -> tuple[Geomet
         f"the files state no {missing}: the geometry is assumed, origin 0, spacing {text} mm (x, y, z; {source}), "
         f"{'axes from ImageOrientationPatient' if turned else 'axes along those of the world (LPS)'}"
     )
-    return geometry, Notes((problem,), assumed=True) + rounded + notes
+    return geometry, Notes((problem,), assumed=True) + rounded + notes + _film(images)
+
+
+def _film(images: Sequence[Header]) -> Notes:
+    """A word where the frames of a file are one plane at several times, as it says; some exports always say so."""
+    times = {image.temporal_position for image in images}
+    if (images[0].frames or 1) == 1 or None in times or len(times) < len(images):
+        return Notes()
+    text = (
+        f"{file_name(images[0])} and the frames after it follow each other in time (FrameTime), as those of a film do: "
+        "they are planes of a volume only where an export wrote that for want of something better"
+    )
+    return Notes((text,))
 
 
 def _spacing(images: Sequence[Header], options: ReadOptions) -> tuple[tuple[float, float, float], str, Notes]:
