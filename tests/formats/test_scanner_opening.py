@@ -285,6 +285,18 @@ def test_a_log_opens_the_slices_that_it_names(tmp_path: Path, asked: dict[str, A
     assert asked["pattern"] == "*.tif"
 
 
+def test_a_log_that_does_not_count_its_slices_opens_them(tmp_path: Path, asked: dict[str, Any]) -> None:
+    for n in range(3):
+        (tmp_path / f"mouse__rec{n:04d}.bmp").touch()
+    (tmp_path / "mouse__rec_spr.bmp").touch()
+    path = scanners.skyscan(tmp_path)
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(("Sections Count", "Section to"))]
+    path.write_text("\n".join(lines))
+    opened(path)
+    assert asked["pattern"] == "mouse__rec[0-9]*"
+    assert (asked["facts"].count, asked["facts"].spacing) == (None, (0.01, 0.01, 0.01))
+
+
 def test_a_name_with_a_separator_and_brackets_becomes_a_pattern(tmp_path: Path, asked: dict[str, Any]) -> None:
     for n in range(6):
         (tmp_path / f"[a]_{n:04d}.tif").touch()

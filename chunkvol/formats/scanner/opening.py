@@ -126,7 +126,8 @@ def _facts_of(path: Path, *, trust_paths: bool) -> ScanFacts:
     facts = read_facts(path, trust_paths=trust_paths)
     if facts is None:
         raise FormatError(f"{path} is no file of SkyScan, Nikon, GE phoenix or VGStudio")
-    if facts.count is None:
+    # Some logs of SkyScan tell the spacing of slices and not how many there are.
+    if facts.count is None and (facts.spacing is None or facts.volume is not None):
         why = facts.problems[0] if facts.problems else f"{path.name} says nothing of a volume"
         raise FormatError(f"{path}: {why}; name the folder of slices and give --spacing")
     return facts
