@@ -13,7 +13,8 @@ from chunkvol.landmarks.fcsv_text import fcsv_bytes
 from chunkvol.landmarks.morphoj import SUFFIXES, is_morphoj, morphoj_bytes, read_morphoj
 from chunkvol.landmarks.moving import moved
 from chunkvol.landmarks.points import Landmarks
-from chunkvol.landmarks.slicer import is_slicer, read_slicer, slicer_bytes
+from chunkvol.landmarks.slicer import is_slicer, read_slicer
+from chunkvol.landmarks.slicer_text import slicer_bytes
 from chunkvol.landmarks.systems import Asked
 from chunkvol.landmarks.table import is_table, read_table, table_bytes
 from chunkvol.output import staging
