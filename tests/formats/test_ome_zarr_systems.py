@@ -274,6 +274,17 @@ def test_systems_that_are_missing_are_told(tmp_path: Path) -> None:
         chunkvol.open_volume(path)
 
 
+def test_axes_without_systems_place_as_0_5_does(tmp_path: Path) -> None:
+    places = []
+    for version in ("0.5", "0.6"):
+        levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [3, 2, 1.5]}]}]
+        attributes = image(version, axes=SPACE, datasets=levels)
+        volume = chunkvol.open_volume(made(tmp_path / f"{version}.zarr", attributes, {"0": VOXELS}, zarr_format=3))
+        np.testing.assert_array_equal(volume.read(), VOXELS)
+        places.append((volume.geometry, volume.metadata.assumed, volume.metadata.problems))
+    assert places[0] == places[1]
+
+
 def test_datasets_are_scaled_and_moved_alone(tmp_path: Path) -> None:
     level = dataset_06("0", [3, 2, 1.5])
     level["coordinateTransformations"][0].update(type="rotation", rotation=TURN.tolist())

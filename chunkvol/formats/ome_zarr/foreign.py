@@ -88,7 +88,8 @@ def image_of_multiscales(ome: dict[str, Any], zarr: int, shapes: Shapes, chosen:
     datasets = multiscale["datasets"]
     sizes = [tuple(shapes(entry["path"])) for entry in datasets]
     try:
-        if version.startswith("0.6"):
+        # Stores of early drafts of 0.6 have axes, as 0.5 does, where its coordinate systems came to stand.
+        if version.startswith("0.6") and ("coordinateSystems" in multiscale or "axes" not in multiscale):
             return _image_of_systems(multiscale, sizes, chosen, where)
         axes = _axes(multiscale, version, len(sizes[0]), where)
         return _image_of_axes(multiscale, version, axes, sizes, chosen, where)
