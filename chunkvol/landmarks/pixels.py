@@ -53,6 +53,10 @@ the first pixel, as points did before, so that 0.5 is a centre. Analyze > Measur
 """
 
 
+_SMALLER = ("um", "nm")
+"""Units that ImageJ may have counted in where its numbers are too large for mm."""
+
+
 def pixel_indices(numbers: npt.ArrayLike, frame: str, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> Indices:
     """Fractional indices (n, 3) in order (k, j, i) of another program's numbers (n, 3) in order x, y, z.
 
@@ -96,16 +100,32 @@ def read_pixels(path: Path, frame: str, grid: Geometry, *, units: str | None = N
     Raises
     ------
     InputError
-        The file cannot be read, states another frame, or has units where its numbers have none.
+        The file cannot be read, states another frame, or has units where its numbers have none; or no unit is given,
+        and the points lie in the volume as a smaller one and beside it as mm.
     """
     calibrated = any(PIXEL_FRAMES[frame].calibrated)
     if units is not None and (units not in UNITS or (units == "voxel") == calibrated):
         raise InputError(f"units {units} do not go with frame {frame}: {PIXEL_FRAMES[frame].meaning}")
     found = (None if frame == "ijk" else _results(path)) or read_landmarks(path, frame="ijk", units="voxel")
-    length = UNITS[units or "mm"]
-    k, j, i = (spacing / length for spacing in grid.spacing)
-    index = pixel_indices(found.points, frame, (k, j, i))
+    index = _in_units(found, frame, grid, units or "mm")
+    if calibrated and units is None and found.placed.any() and not _seen(index, grid).any():
+        for other in _SMALLER:
+            if _seen(_in_units(found, frame, grid, other), grid)[found.placed].all():
+                raise InputError(
+                    f"{path} does not say in which unit its points are: as mm all lie outside the volume, as {other} "
+                    f"all within; say units {other}, or mm"
+                )
     return replace(found, points=grid.index_to_world(index), frame="LPS")
+
+
+def _in_units(found: Landmarks, frame: str, grid: Geometry, units: str) -> Indices:
+    k, j, i = (spacing / UNITS[units] for spacing in grid.spacing)
+    return pixel_indices(found.points, frame, (k, j, i))
+
+
+def _seen(index: Indices, grid: Geometry) -> npt.NDArray[np.bool_]:
+    """Which indices lie within the outer faces; NaN does not."""
+    return np.asarray(np.all((index >= -0.5) & (index <= np.array(grid.shape) - 0.5), axis=1), bool)
 
 
 def _results(path: Path) -> Landmarks | None:

@@ -16,13 +16,8 @@ from chunkvol import Geometry, Volume
 from chunkvol.errors import InputError
 from chunkvol.geometry.relation import Relation, parse_relation
 from chunkvol.landmarks.files import read_landmarks, write_landmarks
-from chunkvol.landmarks.mapping import (
-    index_points,
-    localisation,
-    map_landmarks,
-    place_landmarks,
-    place_points,
-)
+from chunkvol.landmarks.indices import index_points, place_landmarks, place_points
+from chunkvol.landmarks.mapping import localisation, map_landmarks
 from chunkvol.landmarks.pixels import PIXEL_FRAMES, pixel_indices, read_pixels
 from chunkvol.landmarks.points import Landmarks
 from chunkvol.regions import Shape
@@ -271,3 +266,15 @@ def test_calibrated_lists_are_in_the_unit_that_was_said(tmp_path: Path) -> None:
     assert np.allclose(index_points(found, grid).fractional, [[3, 4, 4]])
     with pytest.raises(InputError, match="units um do not go with frame fiji-pixels"):
         read_pixels(path, "fiji-pixels", grid, units="um")
+
+
+def test_calibrated_lists_that_only_micrometres_place_are_not_taken_as_millimetres(tmp_path: Path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("label,x,y,z\na,300,800,5\nb,1200,4000,1\n")
+    grid = Geometry((20, 30, 40), spacing=(0.3, 0.2, 0.1))
+    with pytest.raises(InputError, match=r"points\.csv does not say in which unit .* as um all within; say units um"):
+        read_pixels(path, "fiji-calibrated", grid)
+    far = read_pixels(path, "fiji-calibrated", grid, units="mm")
+    assert not index_points(far, grid).inside.any()
+    path.write_text("label,x,y,z\na,0.3,0.8,5\n")
+    assert np.allclose(index_points(read_pixels(path, "fiji-calibrated", grid), grid).fractional, [[3, 4, 4]])
