@@ -18,7 +18,7 @@ from chunkvol.cli.landmarks_options import (
 )
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
-from chunkvol.landmarks.mapping import Flags, index_points
+from chunkvol.landmarks.indices import Flags, index_points
 from chunkvol.landmarks.points import Landmarks
 
 _SPACING = "give --spacing"

@@ -27,7 +27,7 @@ from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.landmarks.choosing import named
 from chunkvol.landmarks.files import read_landmarks
-from chunkvol.landmarks.mapping import index_points
+from chunkvol.landmarks.indices import index_points
 from chunkvol.landmarks.measuring import Measured
 from chunkvol.landmarks.measuring import measure as measured
 from chunkvol.landmarks.picture import plot as plotted

@@ -18,7 +18,7 @@ from chunkvol.errors import InputError
 from chunkvol.formats.stack.frames import FRAMES
 from chunkvol.geometry.box import say_extent
 from chunkvol.landmarks.files import FILES, read_landmarks, write_landmarks
-from chunkvol.landmarks.mapping import Flags, place_landmarks
+from chunkvol.landmarks.indices import Flags, place_landmarks
 from chunkvol.landmarks.pixels import PIXEL_FRAMES, read_pixels
 from chunkvol.landmarks.points import Landmarks
 from chunkvol.landmarks.systems import UNITS
