@@ -175,7 +175,8 @@ def _notes(a: Volume, b: Volume, grid: GridDifference) -> Iterator[str]:
     frames = a.metadata.frame_of_reference, b.metadata.frame_of_reference
     if all(frames) and frames[0] != frames[1]:
         yield "the frames of reference differ: the same coordinates need not be the same place"
-    if grid.same_space and any(abs(step) > 1e-6 * s for step, s in zip(grid.spacing, a.geometry.spacing, strict=True)):
+    axes = zip(grid.spacing, a.geometry.spacing, a.geometry.shape, strict=True)
+    if grid.same_space and any(n == 1 and abs(step) > 1e-6 * s for step, s, n in axes):
         yield "the spacing differs along an axis of a single voxel, whose thickness is not compared"
     units = a.metadata.rescale.unit, b.metadata.rescale.unit
     if all(units) and units[0] != units[1]:

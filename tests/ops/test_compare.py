@@ -315,6 +315,14 @@ def test_one_voxel_is_compared() -> None:
     assert any("single voxel" in note for note in found.notes)
 
 
+def test_spacing_within_the_tolerance_is_nobodys_thickness() -> None:
+    a = Volume(np.zeros((4, 3, 2), np.uint8), Geometry((4, 3, 2)))
+    b = Volume(np.zeros((4, 3, 2), np.uint8), Geometry((4, 3, 2), spacing=(1.00001, 1, 1)))
+    found = compare(a, b)
+    assert found.grid.same_space
+    assert not found.notes
+
+
 def test_geometry_alone_reads_no_voxel(tmp_path: Path) -> None:
     chunkvol.write_volume(ct(), tmp_path / "a.nrrd")
     opened = chunkvol.open_volume(tmp_path / "a.nrrd")
