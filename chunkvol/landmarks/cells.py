@@ -47,7 +47,7 @@ def even_rows(text: str, separator: str) -> Even | None:
     Parameters
     ----------
     text
-        Without empty lines in front and behind. What `csv.reader` refuses, or understands only just, is None, too.
+        Empty lines in front and behind are left out. What `csv.reader` refuses, or understands only just, is None, too.
     separator
         One character.
     """
@@ -59,11 +59,13 @@ def even_rows(text: str, separator: str) -> Even | None:
 
 def _blocks(text: str) -> Iterator[str]:
     """Lines of a text, some at once, without the end of the last one."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _BLOCK)
-        yield text[start : end if end >= 0 else len(text)]
-        start = end + 1 if end >= 0 else len(text)
+    start = len(text) - len(text.lstrip("\n"))
+    tail = text[-_BLOCK:]  # all of a large text would be copied
+    stop = len(text) - len(tail) + len(tail.rstrip("\n"))
+    while start < stop:
+        end = text.find("\n", start + _BLOCK, stop)
+        yield text[start : end if end >= 0 else stop]
+        start = end + 1 if end >= 0 else stop
 
 
 def _split(text: str, separator: str) -> list[list[str]] | None:

@@ -6,9 +6,10 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby, islice, repeat
 from operator import is_
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -31,14 +32,34 @@ def all_one(values: Sequence[Any]) -> bool:
 # ----------------------------------------------------------------------------------------------------------- columns
 
 
-def numbers_of(points: Points) -> tuple[Texts, Texts, Texts]:
-    """x, y, z as short as they can be read back exactly; empty where there is no x."""
-    missing = np.flatnonzero(np.isnan(points[:, 0])).tolist()
-    x, y, z = (list(map(repr, column)) for column in points.T.tolist())
-    for column in (x, y, z):
-        for number in missing:
-            column[number] = ""
-    return x, y, z
+@dataclass(frozen=True, eq=False)
+class Numbers(Sequence[str]):
+    """Floats as short as they can be read back exactly, texts only while they are asked for."""
+
+    values: list[float]
+    """Of each point."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(repr, self.values)
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> Numbers: ...
+    def __getitem__(self, number: int | slice) -> str | Numbers:
+        return Numbers(self.values[number]) if isinstance(number, slice) else repr(self.values[number])
+
+
+def numbers_of(points: Points) -> list[Texts]:
+    """x, y, z, exactly; empty where there is no x."""
+    missing = np.isnan(points[:, 0])
+    columns = [Numbers(column) for column in points.T.tolist()]
+    if not missing.any():
+        return [*columns]
+    return [["" if none else text for none, text in zip(missing.tolist(), column, strict=True)] for column in columns]
 
 
 def cells_of(values: Sequence[Any], usual: Any = "") -> Texts:
@@ -87,6 +108,8 @@ def separated_rows(columns: Iterable[Texts], separator: str, count: int) -> Iter
 
 def _quoted(cells: Texts, separator: str) -> Texts:
     """Cells as the module csv writes them, which is asked where any of them may need quotes."""
+    if isinstance(cells, Numbers):
+        return cells
     joined = "".join(cells)
     if not any(one in joined for one in (separator, '"', "\n", "\r")):
         return cells

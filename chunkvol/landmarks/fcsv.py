@@ -50,7 +50,7 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
         A wrong system or number, or a row that is too short.
     """
     text = _lines(decoded(path, data))
-    if not text.strip():
+    if not text or text.isspace():
         raise FormatError(f"{path} is empty; save the points again")
     header, problems = _header(path, text), []
     version, columns = header.get("version"), header.get("columns")
@@ -64,7 +64,8 @@ def read_fcsv(path: Path, data: bytes, asked: Asked) -> Landmarks:
     if missing := {"x", "y", "z"} - set(names):
         raise FormatError(f"{path}: the columns have no {', '.join(sorted(missing))}, found {','.join(names)[:80]!r}")
     place = {name: names.index(name) for name in names}
-    rows = separated(path, _unremarked(text), ",", one_line=True)
+    text, first = _body(text)
+    rows = separated(path, text, ",", first=first, one_line=True)
     rows.check_lengths(1 + max(place[one] for one in "xyz"), len(names))
     status = rows.column(place["positionStatus"]) if "positionStatus" in place else []
     points = _points(rows, [place[one] for one in "xyz"], status)
@@ -86,12 +87,12 @@ def _lines(text: str) -> str:
     return text.replace("\r", "") if "\n" in text else text.replace("\r", "\n")
 
 
-def _unremarked(text: str) -> str:
-    """The text with empty lines for remarks, which mostly are in front."""
+def _body(text: str) -> tuple[str, int]:
+    """What is below the remarks in front, empty lines for further ones, and the line on which it begins."""
     front = _FRONT.match(text)
     end = front.end() if front else 0
     rest = text[end:]
-    return "\n" * text.count("\n", 0, end) + (_REMARK.sub("", rest) if "#" in rest else rest)
+    return _REMARK.sub("", rest) if "#" in rest else rest, text.count("\n", 0, end) + 1
 
 
 def _header(path: Path, text: str) -> dict[str, str]:

@@ -52,7 +52,8 @@ class Header:
 
 def separator_of(path: Path, text: str) -> str:
     """The one by which the first line names columns or holds a point; tabs where a file is named so."""
-    line = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+    text = text.lstrip("\r\n")
+    line = text[: text.find("\n") if "\n" in text else len(text)].rstrip("\r")
     if path.suffix.lower() in (".tsv", ".tab"):
         return "\t"
     for one in SEPARATORS:

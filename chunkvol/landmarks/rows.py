@@ -217,10 +217,9 @@ def separated(path: Path, text: str, separator: str, *, first: int = 1, one_line
         A cell is longer than 128 KiB, as after a quote that is never closed; or a row goes on where it may not.
     """
     lined = text.replace("\r\n", "\n")
-    body = lined.lstrip("\n")
-    even = even_rows(body.rstrip("\n"), separator)
+    even = even_rows(lined, separator)
     if even is not None:
-        start = first + len(lined) - len(body)
+        start = first + len(lined) - len(lined.lstrip("\n"))
         return Rows(path, even, range(start, start + len(even)))
     return _one_by_one(path, text, separator, first=first, one_line=one_line)
 
