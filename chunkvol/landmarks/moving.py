@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,8 +52,7 @@ def moved(landmarks: Landmarks, affine: npt.ArrayLike) -> Landmarks:
     points = _applied(matrix, landmarks.points)
     columns = dict(landmarks.columns)
     if "orientation" in columns:
-        turn = _rotation(matrix[:3, :3])
-        columns["orientation"] = tuple(None if one is None else _turned(turn, one) for one in columns["orientation"])
+        columns["orientation"] = _all_turned(_rotation(matrix[:3, :3]), columns["orientation"])
     original = landmarks.original
     if isinstance(original, MarkupLists):
         before = None if original.points is None else _applied(matrix, original.points)
@@ -68,6 +68,16 @@ def _rotation(linear: Matrix) -> Matrix:
     """The orthogonal matrix nearest to it; a mirror where it mirrors."""
     left, _, right = np.linalg.svd(linear)
     return np.asarray(left @ right)
+
+
+def _all_turned(turn: Matrix, orientations: Sequence[Any]) -> tuple[Any, ...]:
+    """Each turned once, though many points share one."""
+    keys = list(map(id, orientations))
+    turned = {
+        key: None if one is None else _turned(turn, one)
+        for key, one in dict(zip(keys, orientations, strict=True)).items()
+    }
+    return tuple(map(turned.__getitem__, keys))
 
 
 def _turned(turn: Matrix, orientation: Any) -> tuple[float, ...]:
