@@ -10,9 +10,9 @@ COMMANDS = {
     "map": ("landmarks_map", "Take points from the volume they were placed on to another one."),
     "index": ("landmarks_index", "Say in which voxels of a volume points lie."),
     "world": ("landmarks_index", "Put points that are voxel indices at their places in the world."),
-    "refine": ("landmarks_more", "Put points on the middle of what they mark, on the full volume."),
-    "measure": ("landmarks_more", "Measure distances and angles between points, with their uncertainty."),
-    "plot": ("landmarks_more", "Picture three planes through each point, to see that it sits right."),
+    "refine": ("landmarks_refine", "Put points on the middle of what they mark, on the full volume."),
+    "measure": ("landmarks_measure", "Measure distances and angles between points, with their uncertainty."),
+    "plot": ("landmarks_plot", "Picture three planes through each point, to see that it sits right."),
 }
 """Module beside this one, and the line in the list of commands."""
 

@@ -38,10 +38,27 @@ _READING: dict[str, dict[str, Any]] = {
     "stack": {"type": click.Choice(FRAMES), "help": "Module of Slicer that loaded {}, slices."},
 }
 """Options of how a volume is opened."""
+_OPTIONS = {
+    "output": click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."),
+    "frame": click.option(
+        "--frame",
+        type=click.Choice(["lps", "ras", *PIXEL_FRAMES]),
+        help="Of points whose file does not say, or of pixels.",
+    ),
+    "units": click.option("--units", type=click.Choice(list(UNITS)), help="Of points whose file does not say."),
+    "to_frame": click.option(
+        "--to-frame", type=click.Choice(["lps", "ras"]), help="Of the output (default as the input)."
+    ),
+    "overwrite": click.option("--overwrite", is_flag=True, help="Replace an existing output, at the very end."),
+    "as_json": click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="No report, no notes."),
+}
+"""Options that commands on points share, by the fields of `PointsRun`."""
 
 __all__ = [
     "PointsRun",
     "deciding_options",
+    "looking_options",
     "note_lost",
     "opened",
     "opening_options",
@@ -95,17 +112,19 @@ def points_options(function: Verb) -> Verb:
     def command(**given: Any) -> None:
         function(PointsRun(**{name: given.pop(name) for name in PointsRun.__slots__}), **given)
 
-    frames = ["lps", "ras", *PIXEL_FRAMES]
-    options = [
-        click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."),
-        click.option("--frame", type=click.Choice(frames), help="Of points whose file does not say, or of pixels."),
-        click.option("--units", type=click.Choice(list(UNITS)), help="Of points whose file does not say."),
-        click.option("--to-frame", type=click.Choice(["lps", "ras"]), help="Of the output (default as the input)."),
-        click.option("--overwrite", is_flag=True, help="Replace an existing output, at the very end."),
-        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON."),
-        click.option("-q", "--quiet", is_flag=True, help="No report, no notes."),
-    ]
-    return _with(command, options)
+    return _with(command, list(_OPTIONS.values()))
+
+
+def looking_options(function: Verb) -> Verb:
+    """Add those of commands that write no points, and whose `output` is an option of their own, as one `PointsRun`."""
+    shared = [name for name in _OPTIONS if name not in ("output", "to_frame")]
+
+    @functools.wraps(function)
+    def command(*, output: Path | None, **given: Any) -> None:
+        asked = {name: given.pop(name) for name in shared}
+        function(PointsRun(output=output or Path(), to_frame=None, **asked), output=output, **given)
+
+    return _with(command, [_OPTIONS[name] for name in shared])
 
 
 def deciding_options(function: Verb) -> Verb:
