@@ -138,7 +138,7 @@ def _columns(listed: list[ControlPoints]) -> dict[str, list[Any]]:
 
 
 def _check_flags(path: Path, columns: dict[str, list[Any]]) -> None:
-    for name in set(FLAGS) & set(columns):
+    for name in (one for one in FLAGS if one in columns):
         plain = set(map(type, columns[name])) <= {bool, type(None)}
         for number, value in () if plain else enumerate(columns[name], 1):
             if value is not None and not isinstance(value, bool):

@@ -137,7 +137,7 @@ POSITIONS = st.sampled_from(
 )
 STATUS = st.sampled_from(["defined", "undefined", "preview", None])
 TIDY = {"id": st.just("1"), "label": TEXTS, "position": st.just([1.5, -0.0, 3]), "selected": st.just(True)}
-ODD = {
+ODD: dict[str, Any] = {
     "label": TEXTS | st.none(),
     "position": POSITIONS,
     "positionStatus": STATUS,
@@ -299,5 +299,5 @@ def test_an_orientation_that_points_share_is_turned_as_its_own() -> None:
     turn = (0.6, -0.8, 0.0, 0.8, 0.6, 0.0, 0.0, 0.0, 1.0)
     affine = [[0, -1, 0, 5], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     shared = Landmarks(np.zeros((3, 3)), "abc", columns={"orientation": (turn, None, turn)})  # type: ignore[arg-type]
-    own = shared.columns | {"orientation": (turn, None, (*turn[:8], turn[8]))}
+    own = {"orientation": (turn, None, (*turn[:8], turn[8]))}
     assert moved(shared, affine).columns == moved(Landmarks(shared.points, "abc", columns=own), affine).columns  # type: ignore[arg-type]
