@@ -91,8 +91,9 @@ def normalise(key: object, shape: Sequence[int]) -> Region:
         For integers, steps other than 1, empty results and surplus axes: a volume keeps its three axes.
     """
     parts = list(key) if isinstance(key, tuple) else [key]
-    if Ellipsis in parts:
-        at = parts.index(Ellipsis)
+    whole_axes = [at for at, part in enumerate(parts) if part is Ellipsis]
+    if whole_axes:
+        at = whole_axes[0]
         parts[at : at + 1] = [slice(None)] * (len(shape) - len(parts) + 1)
     parts += [slice(None)] * (len(shape) - len(parts))
     if len(parts) != len(shape):
@@ -100,7 +101,8 @@ def normalise(key: object, shape: Sequence[int]) -> Region:
     out = []
     for part, n in zip(parts, shape, strict=True):
         if not isinstance(part, slice):
-            raise IndexError(f"a volume is cut by slices, which keep its three axes; found {part!r}")
+            found = " ".join(repr(part).split())
+            raise IndexError(f"a volume is cut by slices, which keep its three axes; found {found}")
         low, high, step = part.indices(n)
         if step != 1:
             raise IndexError(f"a volume is cut with step 1, found {part!r}; use downsample(method='stride')")

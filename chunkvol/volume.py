@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +23,20 @@ _POINT = 24
 __all__ = ["Volume"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """Lazy voxels with their geometry and metadata; immutable, nothing is read until it is asked for.
 
     `Volume(array, geometry)` takes a numpy or dask array with axes (k, j, i), so the result of any dask operation can
-    be written back with its place in the world.
+    be written back with its place in the world. Truth values become 0 and 1 (uint8), float16 becomes float32.
+    `volume[10:20, :, 5:]` is the part that numpy's slices cut out, in its place. A volume itself has no arithmetic and
+    is not iterated: compute with `volume.array` (dask), or with `numpy.asarray(volume)` where all voxels fit in memory.
 
     Raises
     ------
     InputError
-        When the array's shape is not the geometry's.
+        The array's shape is not the geometry's, it does not hold real numbers or truth values, or it is masked, or a
+        volume already (`attach` gives a volume another place).
     """
 
     data: Any
@@ -45,14 +48,37 @@ class Volume:
     coarser: tuple[Volume, ...] = ()
     """The further levels of a pyramid, finest first."""
 
+    # Python would else ask for volume[0], volume[1] ..., take the refusal of the first for the end, and find nothing.
+    __iter__: ClassVar[None] = None
+    __hash__ = object.__hash__
+
     def __post_init__(self) -> None:
-        shape = getattr(self.data, "shape", None)
-        if shape != self.geometry.shape:
-            raise InputError(
-                f"the array has shape {shape} and the geometry {self.geometry.shape} (k, j, i); they must be the same"
-            )
-        if isinstance(self.data, np.ma.MaskedArray):
-            raise InputError("a masked array would lose its mask: give it .filled(value)")
+        if not isinstance(self.geometry, Geometry):
+            raise InputError(f"the place of a volume is a Geometry, not {type(self.geometry).__name__}")
+        if not isinstance(self.metadata, Metadata):
+            raise InputError(f"what is known about a volume is a Metadata, not {type(self.metadata).__name__}")
+        _check_shape(self.data, self.geometry)
+        if not isinstance(self.data, Source):
+            _check_array(self.data)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same object; numbers are refused, since `volume == 3` would be one False for all voxels."""
+        if isinstance(other, int | float | complex | np.generic):
+            raise TypeError(f"a volume is not compared with {other!r}: compare volume.array, or numpy.asarray(volume)")
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        """In one line: a source may know thousands of files."""
+        spacing, origin = (
+            ", ".join(f"{mm:.9g}" for mm in values) for values in (self.geometry.spacing, self.geometry.origin)
+        )
+        facts = [
+            f"{self.dtype.name} of shape {self.shape}, spacing ({spacing}) mm along (k, j, i)",
+            f"origin ({origin}) mm, LPS (x, y, z)",
+            *([f"{len(self.levels)} levels"] if self.coarser else []),
+            *(["geometry assumed"] if self.metadata.assumed else []),
+        ]
+        return f"<Volume: {'; '.join(facts)}>"
 
     @property
     def shape(self) -> Shape:
@@ -80,7 +106,8 @@ class Volume:
         if not isinstance(self.data, Source):
             import dask.array
 
-            return self.data if hasattr(self.data, "dask") else dask.array.from_array(self.data)
+            array = self.data if hasattr(self.data, "dask") else dask.array.from_array(self.data)
+            return array if array.dtype == self.dtype else array.astype(self.dtype)
         return _dask_array(self.data)
 
     @property
@@ -118,6 +145,13 @@ class Volume:
         )
 
     def __getitem__(self, key: object) -> Volume:
+        """The part that slices in array order (k, j, i) cut out, where it lies; lazy, without the pyramid.
+
+        Raises
+        ------
+        IndexError
+            The key is made of anything but slices and `...`, has a step, or selects nothing.
+        """
         region = normalise(key, self.shape)
         if region == whole(self.shape):
             return replace(self, coarser=())
@@ -125,15 +159,49 @@ class Volume:
         return Volume(data, self.geometry.cropped(region), self.metadata.with_step(f"crop {_text(region)}"))
 
     def read(self, region: Region | None = None) -> Block:
-        """The stored values of a region, or of the whole volume, in memory of the caller's own."""
-        source, wanted = self.source, whole(self.shape) if region is None else region
+        """The stored values of a region, or of the whole volume, in memory of the caller's own.
+
+        Parameters
+        ----------
+        region
+            Slices in array order (k, j, i), as `volume[...]` takes them: negative ones count from the end, and what
+            lies beyond the volume is left out.
+
+        Raises
+        ------
+        IndexError
+            It is made of anything but slices, has a step, or selects nothing.
+        """
+        source, wanted = self.source, whole(self.shape) if region is None else normalise(region, self.shape)
         return source.read(wanted, np.empty(region_shape(wanted), source.dtype))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Block:
+        """All stored values, for `numpy.asarray(volume)`."""
         if copy is False:
             raise ValueError("a volume's voxels are read into new memory: copy=False cannot be had")
         block = self.read()
         return block if dtype is None else block.astype(dtype, copy=False)
+
+
+def _check_shape(data: Any, geometry: Geometry) -> None:
+    shape = getattr(data, "shape", None)
+    if shape == geometry.shape:
+        return
+    turned = ": arrays of nibabel have their axes the other way round, give array.T" * (shape == geometry.shape[::-1])
+    raise InputError(
+        f"the array has shape {shape} and the geometry {geometry.shape} (k, j, i); they must be the same{turned}"
+    )
+
+
+def _check_array(array: Any) -> None:
+    """Refuse what is no array of voxels."""
+    if isinstance(array, Volume):
+        raise InputError("the array is a Volume already: attach(volume, geometry) gives it another place")
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError("a masked array would lose its mask: give it .filled(value)")
+    kind = getattr(array, "dtype", None)
+    if not isinstance(kind, np.dtype) or kind.kind not in "biuf":
+        raise InputError(f"voxels are real numbers or truth values, and the array holds {kind}: convert it first")
 
 
 def _text(region: Region) -> str:

@@ -212,6 +212,124 @@ def test_keys_that_would_lose_an_axis_or_the_grid_are_refused(key: Any, message:
         ramp_volume(oblique_grid(SHAPE))[key]
 
 
+@pytest.mark.parametrize("key", [np.s_[-3:], np.s_[2:30, -4:9, :], np.s_[..., 1:3], np.s_[4:5, 20 - 11 :]], ids=str)
+def test_a_region_is_read_as_numpy_cuts_it(kinds: dict[str, Volume], key: Any) -> None:
+    full = kinds["numpy"].read()
+    for name, volume in kinds.items():
+        np.testing.assert_array_equal(volume.read(key), full[key], err_msg=name)
+
+
+@pytest.mark.parametrize("key", [np.s_[::2], np.s_[20:], 3, np.zeros(SHAPE, bool)], ids=["step", "far", "one", "mask"])
+def test_what_is_no_region_is_not_read(kinds: dict[str, Volume], key: Any) -> None:
+    for volume in kinds.values():
+        with pytest.raises(IndexError, match=r"^[^\n]+$"):
+            volume.read(key)
+
+
+def test_a_volume_is_neither_iterated_nor_compared_with_numbers() -> None:
+    """Both would find nothing, without a word: no plane, and no voxel of that value."""
+    volume = noise_volume(oblique_grid(SHAPE))
+    with pytest.raises(TypeError, match="not iterable"):
+        list(volume)  # type: ignore[call-overload]  # what is refused
+    with pytest.raises(TypeError, match="not iterable"):
+        3 in volume  # type: ignore[operator]  # noqa: B015  # what is refused
+    for number in (3, 2.5, np.uint8(3), True):
+        with pytest.raises(TypeError, match=r"volume\.array"):
+            volume == number  # noqa: B015  # as above
+        with pytest.raises(TypeError, match=r"volume\.array"):
+            volume != number  # noqa: B015  # as above
+    assert volume == volume and volume != replace(volume) and volume in {volume}
+    np.testing.assert_array_equal(np.asarray(volume) == 3, volume.read() == 3)
+
+
+def test_a_volume_is_shown_in_one_short_line(tmp_path: Path) -> None:
+    volume = noise_volume(oblique_grid((4, 300, 600)))
+    assert "levels" not in repr(volume) and "assumed" not in repr(volume)
+    shown = repr(replace(stored_in(volume, tmp_path, "a.ome.zarr"), metadata=Metadata(assumed=True)))
+    assert shown.startswith("<Volume: uint16 of shape (4, 300, 600), spacing (")
+    assert shown.endswith(" levels; geometry assumed>") and len(shown) < 250 and "\n" not in shown
+
+
+# ------------------------------------------------------------------------------------------------ arrays of the user's
+
+
+@pytest.mark.parametrize(("kind", "held"), [("bool", "uint8"), ("float16", "float32")])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_masks_and_half_floats_are_written_in_the_type_that_holds_them(
+    tmp_path: Path, kind: str, held: str, lazy: bool
+) -> None:
+    import dask.array
+
+    array = (np.arange(990).reshape(SHAPE) % 7 - 3).astype(kind)
+    volume = Volume(dask.array.from_array(array, chunks=4) if lazy else array, oblique_grid(SHAPE))
+    assert volume.dtype == volume.array.dtype == volume[1:].read().dtype == np.asarray(volume).dtype == np.dtype(held)
+    for name in ("a.nrrd", "a.ome.zarr", "a.nii", "a.tif", "a.npy"):
+        written = stored_in(volume, tmp_path, name)
+        assert written.dtype == np.dtype(held), name
+        np.testing.assert_array_equal(written.read(), array, err_msg=name)
+    np.testing.assert_array_equal(downsample(volume, 2, method="max").read()[0, 0, 0], array[:2, :2, :2].max())
+
+
+def test_arrays_of_zarr_have_blocks_of_their_chunks() -> None:
+    import zarr
+
+    array = zarr.create_array(store={}, shape=SHAPE, chunks=(2, 5, 4), dtype="i2")
+    array[:] = np.arange(990).reshape(SHAPE)
+    volume = Volume(array, oblique_grid(SHAPE))
+    assert volume.source.grain == (2, 5, 4)
+    np.testing.assert_array_equal(volume[3:, 1:, 2:].read(), array[3:, 1:, 2:])
+    np.testing.assert_array_equal(volume.array.compute(scheduler="synchronous"), array[:])
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "message"),
+    [
+        (lambda block: block / 2, "uint8", "promises uint8 and computes float64"),
+        (lambda block: block.astype(int) + 250, "uint8", "promises uint8 and computes int64"),
+        (lambda block: block * np.nan, "int16", "promises int16 and computes float64"),
+        (lambda block: block[:1], "uint8", r"promises a block of shape \(9, 10, 11\) and computes one of"),
+        (lambda block: np.ma.masked_equal(block, 3), "uint8", "would lose its mask"),
+    ],
+)
+def test_blocks_that_are_not_what_dask_was_told_are_refused(function: Any, kind: str, message: str) -> None:
+    import dask.array
+
+    plain = dask.array.from_array((np.arange(990).reshape(SHAPE) % 200).astype("uint8"), chunks=(5, 10, 11))
+    volume = Volume(plain.map_blocks(function, dtype=kind, meta=np.empty((0, 0, 0), kind)), oblique_grid(SHAPE))
+    with pytest.raises(InputError, match=message):
+        volume.read()
+
+
+def test_blocks_of_another_type_are_taken_where_the_promised_one_holds_them() -> None:
+    import dask.array
+
+    array = (np.arange(990).reshape(SHAPE) % 200).astype("uint8")
+    plain = dask.array.from_array(array, chunks=(5, 10, 11))
+    counted = Volume(plain.map_blocks(lambda block: block.astype("i8"), dtype="u1"), oblique_grid(SHAPE))
+    np.testing.assert_array_equal(counted.read(), array)
+    halves = Volume(plain.map_blocks(lambda block: block / 3, dtype="f4"), oblique_grid(SHAPE))
+    np.testing.assert_array_equal(halves.read(), (array / 3).astype("f4"))
+
+
+@pytest.mark.parametrize("kind", ["complex64", "S3", "datetime64[s]", [("r", "u1"), ("g", "u1")]], ids=str)
+def test_arrays_of_anything_but_real_numbers_are_refused(kind: Any) -> None:
+    with pytest.raises(InputError, match="voxels are real numbers or truth values"):
+        Volume(np.zeros(SHAPE, kind), oblique_grid(SHAPE))
+
+
+def test_parts_of_a_volume_that_are_none_are_refused() -> None:
+    volume = noise_volume(oblique_grid(SHAPE))
+    wrong: Any = {"a": 1}
+    with pytest.raises(InputError, match="a Geometry, not dict"):
+        Volume(volume.data, wrong)
+    with pytest.raises(InputError, match="a Metadata, not dict"):
+        Volume(volume.data, volume.geometry, wrong)
+    with pytest.raises(InputError, match=r"attach\(volume, geometry\)"):
+        Volume(volume, volume.geometry)
+    with pytest.raises(InputError, match=r"the other way round, give array\.T"):
+        Volume(volume.read().T, volume.geometry)
+
+
 @pytest.mark.parametrize("array", [np.zeros((4, 4)), np.zeros((4, 4, 5)), [[[1.0]]]], ids=["2d", "other", "list"])
 def test_an_array_that_does_not_fit_its_grid_is_refused(array: Any) -> None:
     with pytest.raises(InputError, match=r"geometry \(4, 4, 4\)"):

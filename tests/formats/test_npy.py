@@ -283,7 +283,6 @@ def test_damage_is_said_by_name(tmp_path: Path) -> None:
         opened(path)
 
 
-@pytest.mark.parametrize("kind", ["float16", "bool", "complex64"])
-def test_types_that_are_not_written_are_refused(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(InputError, match=f"not {kind}"):
-        written(Volume(np.zeros(SHAPE, kind), oblique_grid(SHAPE)), tmp_path / "x.npy")
+def test_types_that_are_not_written_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not float128"):
+        written(Volume(np.zeros(SHAPE, "longdouble"), oblique_grid(SHAPE)), tmp_path / "x.npy")

@@ -270,7 +270,7 @@ def test_an_assumed_grid_stays_assumed(tmp_path: Path) -> None:
     ("name", "kind", "options", "message"),
     [
         ("x.nrrd", "uint16", {"encoding": "bzip2"}, "raw or gzip, not 'bzip2'"),
-        ("x.nrrd", "float16", {}, "not float16"),
+        ("x.nrrd", "longdouble", {}, "not float128"),
         ("x%d.nhdr", "uint16", {}, "cannot name the data file"),
         ("list.nhdr", "uint16", {}, "cannot name the data file"),
     ],

@@ -251,7 +251,7 @@ def test_a_plan_states_the_levels() -> None:
     assert plan.bytes_written == plan.result.bytes > 2 * np.prod(LARGE) * 1.3
 
 
-@pytest.mark.parametrize("kind", ["int64", "uint64", "float16", "bool"])
+@pytest.mark.parametrize("kind", ["int64", "uint64", "float128"])
 def test_types_that_ome_does_not_know_are_refused(kind: str) -> None:
     with pytest.raises(InputError, match=f"OME-TIFF is written with uint8, .* or float64, not {kind}: --dtype"):
         planned(prepare_ome_tiff, Volume(np.zeros(SHAPE, kind), oblique_grid(SHAPE)), Path("x.ome.tif"))
