@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,25 @@ class Geometry:
 
     Index tuples are in array order (k, j, i); world points are LPS millimetres (x, y, z), as in DICOM, ITK and
     NRRD. An integer index is a voxel *centre*. Direction columns are unit vectors, not necessarily orthogonal (a
-    tilted gantry is a shear), and of either handedness.
+    tilted gantry is a shear), and of either handedness. `numpy.eye(3)` is not the usual direction: it has k, from
+    slice to slice, run along x.
+
+    Raises
+    ------
+    GeometryError
+        A number is missing or not finite, a length or spacing is not above 0, or the direction's columns are no unit
+        vectors or parallel.
+
+    Notes
+    -----
+    Other programs have the same grid as follows (files are better opened with `open_volume`).
+
+    - SimpleITK: `steps = (np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()).T[::-1]`, then
+      `Geometry.from_steps(image.GetSize()[::-1], image.GetOrigin(), steps)`; its arrays have axes (k, j, i) as here.
+      The way back: `SetOrigin(grid.origin)`, `SetSpacing(grid.spacing[::-1])` and
+      `SetDirection(np.array(grid.direction)[:, ::-1].ravel())`.
+    - nibabel, in RAS and with axes (i, j, k): `lps = np.diag([-1, -1, 1, 1]) @ image.affine`, then
+      `Geometry.from_steps(image.shape[::-1], lps[:3, 3], lps[:3, 2::-1].T)`, and the array's `.T`.
     """
 
     shape: Shape
@@ -40,10 +58,10 @@ class Geometry:
     """Rows are world x, y, z; columns are the unit vectors of the array axes k, j, i."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "origin", tuple(float(v) for v in self.origin))
-        object.__setattr__(self, "spacing", tuple(float(v) for v in self.spacing))
-        object.__setattr__(self, "direction", tuple(tuple(float(v) for v in row) for row in self.direction))
+        object.__setattr__(self, "shape", _lengths(self.shape))
+        object.__setattr__(self, "origin", _numbers(self.origin, "origin", "in mm"))
+        object.__setattr__(self, "spacing", _numbers(self.spacing, "spacing", "above 0 mm"))
+        object.__setattr__(self, "direction", _rows(self.direction))
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise GeometryError(f"a grid needs three lengths of at least 1, found {self.shape}")
         if len(self.origin) != 3 or not all(map(math.isfinite, self.origin)):
@@ -92,24 +110,47 @@ class Geometry:
         return self.index_to_world(bits * np.array(self.shape) - 0.5)
 
     def index_to_world(self, index: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """World points (..., 3) in LPS mm of (fractional) indices (..., 3) in array order.
+        """World points (..., 3), (x, y, z) in LPS mm, of (fractional) indices (..., 3) in array order (k, j, i).
 
         A point's bits depend on its index alone. A matrix product would not do: it adds in another order for one point
         than for many (measured: a component in thirty is off by its last bit).
+
+        Raises
+        ------
+        InputError
+            The last axis is not of length 3.
         """
-        k, j, i = np.moveaxis(np.asarray(index, dtype=float), -1, 0)[..., np.newaxis]
+        k, j, i = np.moveaxis(_triples(index, "indices (k, j, i)"), -1, 0)[..., np.newaxis]
         to_k, to_j, to_i, origin = self.affine[:3].T
         return np.asarray(k * to_k + j * to_j + i * to_i + origin)
 
     def world_to_index(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Fractional indices (..., 3) in array order of world points (..., 3) in LPS mm."""
+        """Fractional indices (..., 3) in array order (k, j, i) of world points (..., 3), (x, y, z) in LPS mm.
+
+        Raises
+        ------
+        InputError
+            The last axis is not of length 3.
+        """
         affine = self.affine
-        offset = np.asarray(points, dtype=float) - affine[:3, 3]
+        offset = _triples(points, "points (x, y, z)") - affine[:3, 3]
         index = np.linalg.solve(affine[:3, :3], offset.reshape(-1, 3).T).T
         return np.asarray(index, dtype=np.float64).reshape(offset.shape)
 
     def cropped(self, region: Region) -> Geometry:
-        """The grid of the voxels that `region` cuts out."""
+        """The grid of the voxels that `region` cuts out: three slices, in array order (k, j, i).
+
+        The lattice goes on beyond the grid: a start below 0 lies before it and does not count from the end.
+
+        Raises
+        ------
+        InputError
+            They are not three slices with a start, a stop and no step.
+        GeometryError
+            They hold no voxel.
+        """
+        if len(region) != 3 or not all(_is_plain(part) for part in region):
+            raise InputError(f"a grid is cut by three slices with start, stop and no step, found {region!r}")
         start = [s.start for s in region]
         return replace(self, shape=tuple(s.stop - s.start for s in region), origin=tuple(self.index_to_world(start)))
 
@@ -118,8 +159,15 @@ class Geometry:
 
         The shape is floor(n / f), as ITK's BinShrink has it: a partial block has no voxel centre on the grid. With
         anchor "centre" the origin moves by (f - 1) / 2 voxels along each axis, with "first" it stays.
+
+        Raises
+        ------
+        InputError
+            There is no such anchor, or the factors are not three whole numbers from 1 to the length of their axis.
         """
-        if any(f < 1 or f > n for f, n in zip(factors, self.shape, strict=True)):
+        if anchor not in get_args(Anchor):
+            raise InputError(f"the anchor is {' or '.join(get_args(Anchor))}, not {anchor!r}")
+        if len(_whole(factors)) != 3 or any(f > n for f, n in zip(factors, self.shape, strict=True)):
             raise InputError(f"factors {tuple(factors)} (k, j, i) do not fit a grid of {self.shape}")
         shift = [(f - 1) / 2 if anchor == "centre" else 0.0 for f in factors]
         k, j, i = (n // f for n, f in zip(self.shape, factors, strict=True))
@@ -129,8 +177,7 @@ class Geometry:
 
     def refined(self, factors: Sequence[int]) -> Geometry:
         """The grid with `factors` voxels along (k, j, i) where one was; `coarsened` by them it is this one again."""
-        if any(f < 1 for f in factors):
-            raise InputError(f"factors are whole numbers of at least 1, found {tuple(factors)}")
+        _whole(factors)
         k, j, i = (n * f for n, f in zip(self.shape, factors, strict=True))
         dk, dj, di = (s / f for s, f in zip(self.spacing, factors, strict=True))
         first = [-(f - 1) / (2 * f) for f in factors]
@@ -159,3 +206,51 @@ class Geometry:
             return False
         distance = np.abs(self.corners - other.corners).max()
         return bool(distance <= tolerance * min(self.spacing))
+
+
+def _lengths(values: Any) -> tuple[int, ...]:
+    """Whole numbers, from whatever holds them."""
+    try:
+        lengths = tuple(int(n) for n in values)
+        if lengths == tuple(values):
+            return lengths
+    except (TypeError, ValueError):
+        pass
+    raise GeometryError(f"the shape of a grid is three whole numbers (k, j, i), found {_said(values)}")
+
+
+def _numbers(values: Any, noun: str, which: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(f"the {noun} must be three finite numbers {which}, found {_said(values)}") from error
+
+
+def _rows(values: Any) -> tuple[tuple[float, ...], ...]:
+    try:
+        return tuple(tuple(float(value) for value in row) for row in values)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(f"the direction must be a finite 3 x 3 matrix, found {_said(values)}") from error
+
+
+def _triples(values: npt.ArrayLike, noun: str) -> npt.NDArray[np.float64]:
+    """Numbers that come in threes; one number alone would else stand for all three."""
+    found = np.asarray(values, dtype=float)
+    if found.shape[-1:] != (3,):
+        raise InputError(f"{noun} have three numbers along their last axis, found an array of shape {found.shape}")
+    return found
+
+
+def _whole(factors: Sequence[int]) -> Sequence[int]:
+    if not isinstance(factors, Sequence | np.ndarray) or any(f != int(f) or f < 1 for f in factors):
+        raise InputError(f"factors are whole numbers of at least 1 along (k, j, i), found {factors!r}")
+    return factors
+
+
+def _said(values: object) -> str:
+    """In one line."""
+    return " ".join(repr(values).split())
+
+
+def _is_plain(part: object) -> bool:
+    return isinstance(part, slice) and None not in (part.start, part.stop) and part.step in (None, 1)
