@@ -7,11 +7,13 @@ import io
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 import click
 
 from chunkvol._version import __version__
+from chunkvol.cli.show import tell
 from chunkvol.cli.verbs import Verbs
 from chunkvol.errors import ChunkvolError, InputError, StoppedError
 
@@ -34,6 +36,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; a user's mistake is one line, never a traceback."""
     _stop_on_signals()
+    _replace_closed_streams()
     _print_any_name()
     code: str | int | None
     try:
@@ -42,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        tell(error.format_message())
         code = error.exit_code
     except click.ClickException as error:
         _say(error.format_message())
@@ -63,13 +66,29 @@ def main(arguments: list[str] | None = None) -> None:
         if os.environ.get("CHUNKVOL_DEBUG"):
             raise
         code = _say_unexpected(error)
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
     sys.exit(code)
 
 
 def _say(text: str) -> None:
-    click.echo(f"chunkvol: {' '.join(text.split())}", err=True)
+    tell(f"chunkvol: {' '.join(text.split())}")
+
+
+def _replace_closed_streams() -> None:
+    """A daemon may have closed them, and the next files to be opened must not get their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # open until the process ends
+
+
+def _let_go(stream: Any) -> None:
+    """Print what is left; what cannot be printed must not become Python's own exit code, 120."""
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _print_any_name() -> None:
@@ -81,7 +100,11 @@ def _print_any_name() -> None:
 def _say_unexpected(error: Exception) -> int:
     """What the system refuses is the user's to mend; all else is ours."""
     if isinstance(error, OSError) and error.strerror:
-        _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if last.f_globals.get("__name__") == "click.utils":  # standard output has no name that an error could have
+            _say(f"the report cannot be printed ({error.strerror}); files that were to be written are whole")
+        else:
+            _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
         return InputError.exit_code
     _say(f"unexpected {type(error).__name__}: {error}; CHUNKVOL_DEBUG=1 shows where")
     return ChunkvolError.exit_code

@@ -11,7 +11,7 @@ import click
 from chunkvol.cli.params import LENGTHS
 from chunkvol.cli.reading import ReadingCommand, reading_options
 from chunkvol.cli.running import Run, making_options, pyramid_option, run_options, write
-from chunkvol.cli.show import progress_for
+from chunkvol.cli.show import progress_for, tell
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats import format_for_reading
 from chunkvol.formats.dicom.options import CHOICES, ReadOptions
@@ -145,7 +145,7 @@ def header(
         return
     if not quiet:
         for note in done.notes:
-            click.echo(f"note: {note}", err=True)
+            tell(f"note: {note}")
         size = " x ".join(map(str, done.geometry.shape[::-1]))
         click.echo(f"{done.path}: {size} {done.dtype.name} in {len(done.names)} files, none of them copied")
 

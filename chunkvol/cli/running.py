@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from chunkvol.cli.params import BYTES, WINDOW
-from chunkvol.cli.show import progress_for
+from chunkvol.cli.show import progress_for, tell
 from chunkvol.errors import InputError
 from chunkvol.execute import check_scheduler
 from chunkvol.flatfile import ENCODINGS
@@ -141,7 +141,7 @@ def write(run: Run, make: Callable[[Progress], Volume], **options: Any) -> None:
     finally:
         progress.close()
     for note in () if run.quiet else done.plan.notes:
-        click.echo(f"note: {note}", err=True)
+        tell(f"note: {note}")
     _print_result(done, volume.metadata.problems, run)
 
 

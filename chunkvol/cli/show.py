@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -16,7 +17,13 @@ from chunkvol.progress import Progress, Silent
 _PLAIN_EVERY = 10.0
 """Seconds between two lines in a log."""
 
-__all__ = ["progress_for"]
+__all__ = ["progress_for", "tell"]
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error; a log on a full disk is no reason for a long job to fail."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def progress_for(quiet: bool) -> Progress:
@@ -65,23 +72,22 @@ class _Lines:
     def _tell(self, now: float) -> None:
         rate = self._done / max(now - self._started, 1e-6)
         left = (self._total - self._done) / rate if rate else 0
-        click.echo(
+        tell(
             f"{self._name}: {_amount(self._done, self._unit)} of {_amount(self._total, self._unit)}, "
-            f"{_amount(rate, self._unit)}/s, {left:.0f} s left{_memory(', memory ')}",
-            err=True,
+            f"{_amount(rate, self._unit)}/s, {left:.0f} s left{_memory(', memory ')}"
         )
 
     def _end(self) -> None:
         if self._name and self._total and self._done:  # nothing is done of a stage that failed at once
             seconds = time.monotonic() - self._started
-            click.echo(f"{self._name}: {_amount(self._done, self._unit)} in {seconds:.1f} s", err=True)
+            tell(f"{self._name}: {_amount(self._done, self._unit)} in {seconds:.1f} s")
         self._name = ""
 
     def say(self, text: str) -> None:
         with self._lock:
             if self._done >= self._total:
                 self._end()
-        click.echo(f"note: {text}", err=True)
+        tell(f"note: {text}")
 
     def close(self) -> None:
         with self._lock:
