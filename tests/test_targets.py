@@ -95,11 +95,11 @@ def test_a_spacing_that_is_none_is_refused(spacing: Any) -> None:
 
 def test_grids_beyond_every_index_are_refused() -> None:
     for spacing in (1e-12, 1e-300, 5e-324):
-        with pytest.raises(InputError, match=r"more than 2\^31 along an axis; take a larger spacing"):
+        with pytest.raises(InputError, match="more than a million along an axis: take a larger spacing"):
             respaced(oblique_grid(SHAPE), spacing)
-        with pytest.raises(InputError, match=r"more than 2\^31 voxels along an axis"):
+        with pytest.raises(InputError, match="more than a million along an axis: take a larger spacing"):
             upright(oblique_grid(SHAPE), spacing)
-    with pytest.raises(InputError, match=r"2\^31"):
+    with pytest.raises(InputError, match=r"more than a million along an axis: .* a smaller size"):
         resized(oblique_grid(SHAPE), (1 << 32, 1, 1))
 
 

@@ -19,8 +19,8 @@ _NOISE = 1e-6
 """Voxels that may be missing at the far end of an axis and the last one is still there."""
 _WHOLE = 1e-9
 """What a ratio of spacings may be off a whole number and be meant as one."""
-_MOST = 1 << 31
-"""Voxels along an axis beyond which no format and no index of others goes."""
+_MOST = 1 << 20
+"""Voxels along an axis beyond which somebody mistook the unit: tables of each axis are held in memory."""
 
 __all__ = ["bounded", "closed_box", "fitted", "resized", "respaced", "target_grid", "upright"]
 
@@ -96,7 +96,7 @@ def respaced(geometry: Geometry, spacing: float | Sequence[float]) -> Geometry:
     Raises
     ------
     InputError
-        A spacing that is not finite and above 0, or so small that an axis has more than 2^31 voxels.
+        A spacing that is not finite and above 0, or so small that an axis has more than a million (2^20) voxels.
     """
     wanted = _three(spacing, "spacing", lambda value: math.isfinite(value) and value > 0, "finite and above 0 mm")
     triples = zip(geometry.shape, geometry.spacing, wanted, strict=True)
@@ -124,7 +124,7 @@ def resized(
     Raises
     ------
     InputError
-        Neither or both; no whole number of at least 1 and at most 2^31; a share that is not finite and above 0.
+        Neither or both; no whole number of at least 1 and at most 2^20; a share that is not finite and above 0.
     """
     if (size is None) == (percent is None):
         raise InputError("a size is given in voxels, or in percent of them; give one of the two")
@@ -188,14 +188,22 @@ def _fullest(geometry: Geometry, shape: Shape, common: float) -> float:
 def _cut_anew(geometry: Geometry, ratios: Sequence[float]) -> Geometry:
     """The grid with voxels of so many old ones along (k, j, i), the first outer faces kept."""
     counts = [n / ratio for n, ratio in zip(geometry.shape, ratios, strict=True)]
-    if not all(count <= _MOST for count in counts):
-        found = " x ".join(f"{count:.4g}" for count in reversed(counts))
-        raise InputError(f"a grid of {found} voxels (x, y, z) has more than 2^31 along an axis; take a larger spacing")
+    _check_counts(counts, geometry.shape)
     k, j, i = (max(1, math.floor(count + _NOISE)) for count in counts)
     dk, dj, di = (old * ratio for old, ratio in zip(geometry.spacing, ratios, strict=True))
     shift = [(ratio - 1) / 2 for ratio in ratios]
     origin = tuple(geometry.index_to_world(shift).tolist()) if any(shift) else geometry.origin
     return replace(geometry, shape=(k, j, i), origin=origin, spacing=(dk, dj, di))
+
+
+def _check_counts(counts: Sequence[float], shape: Shape) -> None:
+    """Refuse axes that nobody can mean; one that is as long as the longest there is already may stay so."""
+    if not all(count <= max(_MOST, *shape) for count in counts):
+        found = " x ".join(f"{max(1.0, count):.4g}" for count in reversed(counts))
+        raise InputError(
+            f"the grid would have {found} voxels (x, y, z), more than a million along an axis: take a larger spacing "
+            "(50um is 0.05 mm), a smaller size, or a part of the scan"
+        )
 
 
 def _whole(ratio: float) -> float:
@@ -242,8 +250,7 @@ def upright(geometry: Geometry, spacing: float | Sequence[float] | None = None) 
     corners = geometry.corners_of_faces
     low, high = corners.min(axis=0)[::-1].tolist(), corners.max(axis=0)[::-1].tolist()
     counts = [(b - a) / s - _NOISE for a, b, s in zip(low, high, steps, strict=True)]
-    if not all(count <= _MOST for count in counts):
-        raise InputError(f"a spacing of {steps[::-1]} mm (x, y, z) makes more than 2^31 voxels along an axis")
+    _check_counts(counts, geometry.shape)
     k, j, i = (max(1, math.ceil(count)) for count in counts)
     z, y, x = (a + s / 2 for a, s in zip(low, steps, strict=True))
     return Geometry((k, j, i), (x, y, z), steps)
@@ -268,7 +275,7 @@ def bounded(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> 
     Raises
     ------
     InputError
-        A smallest number lies above its largest, or the box is more than 2^31 voxels away.
+        A smallest number lies above its largest, or the box is more than 2^31 voxels away or 2^20 voxels long.
     GeometryError
         No centre lies in the box.
     """
@@ -278,6 +285,7 @@ def bounded(geometry: Geometry, low: Sequence[float], high: Sequence[float]) -> 
             f"no voxel centre lies in the box from {_said(low)} to {_said(high)} mm (x, y, z): its voxels are "
             f"{_said(geometry.spacing[::-1])} mm apart; the grid lies at {say_extent(geometry)}"
         )
+    _check_counts([float(part.stop - part.start) for part in region], geometry.shape)
     return geometry.cropped(region)
 
 

@@ -263,7 +263,7 @@ def test_json_says_the_grid_and_what_is_to_be_known(command: Command, files: Pat
         ("resample {ramp} --spacing -1", 2, "--spacing.*finite and above 0"),
         ("resample {ramp} --spacing 1,2", 2, "has 2 values; give one, or three"),
         ("resample {ramp} --size 0%", 2, "above 0 %"),
-        ("resample {ramp} --spacing 1e-12", 2, r"more than 2\^31 along an axis; take a larger spacing"),
+        ("resample {ramp} --spacing 1e-12", 2, "more than a million along an axis: take a larger spacing"),
         ("resample {ramp} --bounds 500:600,0:1,0:1", 3, "have no point in common: the grid covers .* the volume"),
         ("resample {ramp} --like {slices}", 3, "slices does not say where its voxels lie"),
         ("resample {slices} --like {ramp}", 3, "slices does not say where .* --source-spacing, --origin"),
