@@ -29,6 +29,9 @@ def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
     OutputError
         The folder is missing or cannot be written, or an output exists and `overwrite` is False.
     """
+    for name in names:
+        if name.name in ("", ".."):
+            raise OutputError(f"{name} is a folder that others lie in; name the file or folder to be made in it")
     folder = names[0].parent
     if not folder.is_dir():
         raise OutputError(f"the output folder {folder} does not exist; create it first")

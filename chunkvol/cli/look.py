@@ -67,7 +67,7 @@ def formats(as_json: bool) -> None:
 
 def _facts(source: Path, progress: Progress, reading: dict[str, Any]) -> dict[str, Any]:
     """What there is to tell of the volume that is meant, and of all volumes of a DICOM folder."""
-    if source.exists() and format_for_reading(source).name == _DICOM:
+    if source.exists() and format_for_reading(source).name == _DICOM and reading.keys() <= ReadOptions.names():
         return _facts_of_folder(source, progress, ReadOptions(**reading))
     return summarise(open_volume(source, progress=progress, **reading), format_for_reading(source).name)
 

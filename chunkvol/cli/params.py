@@ -206,6 +206,8 @@ def parse_signed_length(text: str) -> float:
     if zero and zero[2] in _LENGTHS:
         return 0.0
     sign = -1.0 if text.startswith("-") else 1.0
+    if re.fullmatch(r"[-+]?(nan|inf)\s*[a-zµ]*", text):
+        raise ValueError(f"a place is a finite number, found {text!r}")
     return sign * parse_length(text.lstrip("+-"))
 
 

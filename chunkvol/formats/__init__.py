@@ -281,6 +281,8 @@ def format_for_reading(path: Path) -> Format:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
+    if not (path.is_file() or path.is_dir()):  # nothing may ever come out of a pipe, and it cannot be read twice
+        raise InputError(f"{path} is a pipe or a device, and scans are files or folders: save it as a file first")
     for row in FORMATS.values():
         if row.matches(path):
             return row

@@ -182,3 +182,11 @@ def test_nothing_but_headers_is_read(command: Command, tmp_path: Path) -> None:
     """A scan of 1 GiB that is all holes."""
     command("phantom", tmp_path / "scan", "--size", "8192,8192,8", "--sparse", "-q").succeeded()
     assert facts_of(command, tmp_path / "scan")["bytes"] == 1 << 30
+
+
+@pytest.mark.parametrize("option", ["--orientation LPS", "--time 0", "--pattern *.dcm", "--geometry {nrrd}"])
+def test_what_a_series_cannot_be_asked_is_refused_by_name(
+    option: str, command: Command, series: Path, nrrd: Path
+) -> None:
+    name, value = option.format(nrrd=nrrd).split()
+    command("info", series, name, value).refused(2, rf"is DICOM series, which has no reading option {name}; it has --")

@@ -165,6 +165,7 @@ WRONG = {
     "--spacing 0": "a length must be finite and above 0, found '0'",
     "--spacing 3px": "'3px' is not a length; write it as 0.05, 0.05mm or 50um",
     "--origin 1,2": "'1,2' is no point; write it as 1.5,-20,300",
+    "--origin nan,0,0": "'nan,0,0' is no point; .* a place is a finite number, found 'nan'",
     "--origin 1,2,far": "'1,2,far' is no point; write it as 1.5,-20,300",
     "--slices 5": "'5' is no range; write A:B or A:B:STEP",
     "--slices 1:2:0": "'1:2:0' is no range",

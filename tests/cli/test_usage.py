@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,14 @@ def test_a_name_that_is_too_long_is_refused(command: Command, series: Path, work
 def test_lines_and_bars_are_chosen_by_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(show.progress_for(True)).__name__ == "Silent"
     assert type(show.progress_for(False)).__name__ == "_Lines"
+
+
+@pytest.mark.parametrize("name", [".", "./", "/"])
+def test_an_output_needs_a_name_of_its_own(name: str, command: Command, nrrd: Path, workplace: Path) -> None:
+    done = command("convert", nrrd, "-o", name, "--format", "dicom", "--overwrite")
+    done.refused(2, r"is a folder that others lie in; name the file or folder to be made in it")
+
+
+def test_a_pipe_is_not_waited_for(command: Command, workplace: Path) -> None:
+    os.mkfifo(workplace / "scan.nrrd")
+    command("info", workplace / "scan.nrrd").refused(2, "is a pipe or a device, .* save it as a file first")
