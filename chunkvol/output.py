@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chunkvol import system
@@ -44,8 +44,8 @@ def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
         raise OutputError(f"the output folder {folder} cannot be written; choose another or change its permissions")
 
 
-def check_replaceable(name: Path, kind: str, marker: str) -> None:
-    """Refuse to replace a folder of something else: ours is empty, or holds `marker`, which a file never does.
+def check_replaceable(name: Path, kind: str, marker: str, is_older: Callable[[Path], bool]) -> None:
+    """Refuse to replace a folder of something else: ours is empty, or holds `marker`, or `is_older` knows it.
 
     Where outputs of a kind differ, `marker` has several names with blanks between them: any of them will do.
 
@@ -56,10 +56,10 @@ def check_replaceable(name: Path, kind: str, marker: str) -> None:
     """
     if not name.is_dir() or name.is_symlink() or not any(name.iterdir()):
         return
-    if not any((name / one).is_file() for one in marker.split()):
+    if not any((name / one).is_file() for one in marker.split()) and not is_older(name):
         raise OutputError(
-            f"{name} is a folder that holds no finished {kind}; nothing was overwritten: "
-            "remove it, or choose another name"
+            f"{name} is a folder that holds something else than finished {kind} of chunkvol's; nothing was "
+            "overwritten: remove it, or choose another name"
         )
 
 

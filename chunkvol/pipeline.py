@@ -12,8 +12,8 @@ from chunkvol import execute, memory, system
 from chunkvol.errors import BudgetError, InputError
 from chunkvol.execute import Job
 from chunkvol.formats import READ_OPTIONS, Format, format_for_reading, format_for_writing
-from chunkvol.geometry import Geometry
 from chunkvol.memory import Plan, Terms, format_bytes
+from chunkvol.metadata import IDENTITY
 from chunkvol.ops.reorient import canonical as in_canonical_order
 from chunkvol.output import check_disk, check_replaceable, check_target, staging
 from chunkvol.packing.unpack import UNPACK
@@ -23,6 +23,7 @@ from chunkvol.volume import Volume
 
 PathLike = str | Path
 
+_TRUST = "trust_paths"
 _WORTH_A_NOTE = 1.05
 """Times that the input is read, beyond which a plan says so."""
 
@@ -63,7 +64,8 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
           `fill_value` (real), `uneven` ("resample", "mean"), `duplicates` ("first", "last"), `tilt` ("keep",
           "resample"), `few`, `spacing` ((k, j, i), mm), `float32`, `invert`, `keep_phi`.
         - Slices, arrays and scanner files: `spacing`, `origin` (LPS mm), `orientation` ("LPS" where i, j, k grow
-          towards L, P, S), or `geometry` (a `Geometry`, a `Volume` or a path). Slices also `pattern`, `slices` (a slice
+          towards L, P, S), or `geometry` (a `Geometry`, a `Volume` or a path, for which options are that the input
+          does not have, such as `series`). Slices also `pattern`, `slices` (a slice
           of the sorted names), `reverse`, `frame` ("imagestacks", "skyscan").
         - Stores and NIfTI: `time`, `channel` (from 0). Stores: `keep_phi`. Segmentations: `segment`. Headers that name
           other files: `trust_paths`.
@@ -78,10 +80,12 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
     source = Path(path)
     try:
         row = format_for_reading(source)
-        _check_options(f"{source} is {row.name}", "reading option", options, row.read_options)
         template = options.get("geometry")
-        if template is not None and not isinstance(template, Geometry):
-            template = template if isinstance(template, Volume) else open_volume(template)
+        if "geometry" in row.read_options and isinstance(template, str | Path):
+            options, beside = _shared_out(options, row.read_options, format_for_reading(Path(template)).read_options)
+            template = open_volume(template, progress=progress, **beside)
+        _check_options(f"{source} is {row.name}", "reading option", options, row.read_options)
+        if isinstance(template, Volume):
             options["geometry"] = template.geometry
         if row.read is None:  # cannot be: such rows match nothing
             raise InputError(f"{row.name} is not read")
@@ -98,6 +102,14 @@ def open_volume(path: PathLike, *, level: int = 0, progress: Progress | None = N
         there = f"levels 0 to {len(levels) - 1}" if len(levels) > 1 else "level 0 alone"
         raise InputError(f"{source} has {there}, not {level}")
     return volume if level == 0 else levels[level]
+
+
+def _shared_out(
+    options: dict[str, Any], own: frozenset[str], others: frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options for a volume, and those for the one whose grid it takes: what it alone has, and trust in paths."""
+    beside = {name: value for name, value in options.items() if name in others - own or name in others & {_TRUST}}
+    return {name: value for name, value in options.items() if name in own or name not in beside}, beside
 
 
 def _assumed(volume: Volume) -> Volume:
@@ -126,7 +138,7 @@ def plan_write(
     """
     _check_volume(volume)
     row = format_for_writing(Path(target), format)
-    return _with_notes(_prepare(volume, Path(target), row, budget, workers, scheduler, options).plan, volume)
+    return _with_notes(_prepare(volume, Path(target), row, budget, workers, scheduler, options).plan, volume, row)
 
 
 def write_volume(
@@ -170,12 +182,13 @@ def write_volume(
     path = Path(target)
     check_target([path], overwrite=overwrite)
     row = format_for_writing(path, format)
-    check_replaceable(path, row.name, row.marker)
+    check_replaceable(path, row.name, row.marker, row.is_older)
     volume.source.read_ahead()
     job = _prepare(volume, path, row, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)
     check_disk(path.parent, job.plan.disk_bytes)
-    return _run(job, volume, path, scheduler, progress or Silent(), overwrite)
+    done = _run(job, volume, path, scheduler, progress or Silent(), overwrite)
+    return replace(done, plan=_with_notes(job.plan, volume, row))
 
 
 def ingest(
@@ -204,7 +217,7 @@ def ingest(
     options
         Of reading as in `open_volume`, where `source` is a path; all others as in `write_volume`.
     """
-    if "method" not in format_for_writing(Path(target)).options:
+    if "method" not in format_for_writing(Path(target), options.get("format", "")).options:
         raise InputError(f"ingest writes an OME-Zarr store; {target} does not end in .ome.zarr")
     reading = {name: options.pop(name) for name in READ_OPTIONS & options.keys()}
     volume = _opened(source, progress, reading)
@@ -283,9 +296,11 @@ def _typed(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _with_notes(plan: Plan, volume: Volume) -> Plan:
+def _with_notes(plan: Plan, volume: Volume, row: Format) -> Plan:
     """The plan with what is to be said of any output, whatever its format."""
     notes = list(plan.notes)
+    if not row.keeps_patient and any(key in volume.metadata.extra for key in IDENTITY):
+        notes.append(f"{row.name} tells nothing of the patient: --keep-phi changes nothing of this output")
     if volume.metadata.assumed:
         notes.insert(0, "the geometry is assumed, not stated by the input; the output says so too")
     if volume.source.staging_note:
@@ -311,7 +326,7 @@ def _run(job: Job, volume: Volume, target: Path, scheduler: Any, progress: Progr
         progress.stage("syncing to disk", 0)
     return Written(
         target,
-        _with_notes(job.plan, volume),
+        job.plan,
         time.monotonic() - started,
         system.peak_memory() if scheduler == "threads" else 0,
         voxels(volume.shape) * volume.dtype.itemsize,

@@ -11,7 +11,7 @@ import pytest
 
 import chunkvol
 from chunkvol import Volume
-from chunkvol.errors import ChunkvolError
+from chunkvol.errors import ChunkvolError, InputError
 from chunkvol.formats import FORMATS, Format, format_for_reading, format_for_writing
 from chunkvol.formats.traits import is_sheared
 from chunkvol.metadata import Metadata, Rescale
@@ -118,6 +118,19 @@ def test_suffixes_and_keys_are_told_apart() -> None:
             assert format_for_writing(Path(f"SCAN{suffix.upper()}")) is row
         assert format_for_writing(Path("scan.xyz"), row.key) is row
     assert format_for_writing(Path("out_dicom")).key == "dicom"
+
+
+def test_an_output_is_not_named_as_what_it_is_not() -> None:
+    for name, key, remedy in (
+        ("scan.nii", "nrrd", r"named as NIfTI, and --format nrrd makes NRRD: end its name in \.nrrd alone"),
+        ("scan.seg.nrrd", "nrrd", "named as Slicer segmentation"),
+        ("scan.ome.zarr", "tiff-slices", "makes image slices: give it no suffix"),
+        ("scan.dcm", "dicom", "named as DICOM image"),
+    ):
+        with pytest.raises(InputError, match=remedy):
+            format_for_writing(Path(name), key)
+    for name, key in (("a.tif", "imagej"), ("a.tif", "ome-tiff"), ("a.nrrd", "seg-nrrd"), ("a.nii.gz", "nifti")):
+        assert format_for_writing(Path(name), key).key == key
 
 
 @pytest.mark.parametrize("row", WRITERS, ids=lambda row: row.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pydicom.dataset import Dataset
 
 import chunkvol
 from chunkvol import Metadata, Rescale, Volume
@@ -214,6 +216,36 @@ def test_options_that_the_input_does_not_have_are_refused_before_it_is_read(
         chunkvol.ingest(volume, tmp_path / "b.ome.zarr", gaps="fill", few=True)
     assert told.stages == []
     assert not (tmp_path / "b.ome.zarr").exists()
+
+
+def test_options_that_slices_do_not_have_are_for_the_scan_whose_grid_they_take(series: Path, tmp_path: Path) -> None:
+    shutil.copytree(series, tmp_path / "two" / "a")
+    shape = chunkvol.open_volume(series).shape
+    grid = oblique_grid(shape)
+
+    def other(k: int, dataset: Dataset) -> None:
+        dataset.SeriesInstanceUID = "1.2.3"
+
+    write_series(tmp_path / "two" / "b", np.zeros(shape, np.uint16), grid, edit=other)
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(InputError, match="choose one"):
+        chunkvol.open_volume(tmp_path / "a.npy", geometry=tmp_path / "two")
+    found = chunkvol.open_volume(tmp_path / "a.npy", geometry=tmp_path / "two", series="1.2.3")
+    assert found.geometry.is_close(grid)
+    with pytest.raises(InputError, match=r"a\.npy is NumPy array, which has no reading option --series"):
+        chunkvol.open_volume(tmp_path / "a.npy", series="1.2.3")
+
+
+def test_trust_holds_for_the_scan_whose_grid_is_taken(volume: Volume, tmp_path: Path) -> None:
+    (tmp_path / "headers").mkdir()
+    chunkvol.write_volume(volume, tmp_path / "a.nhdr")
+    header = (tmp_path / "a.nhdr").read_text().replace("data file: ", "data file: ../")
+    (tmp_path / "headers" / "a.nhdr").write_text(header)
+    np.save(tmp_path / "a.npy", np.zeros(volume.shape, np.uint8))
+    with pytest.raises(FormatError, match="--trust-paths"):
+        chunkvol.open_volume(tmp_path / "a.npy", geometry=tmp_path / "headers" / "a.nhdr")
+    found = chunkvol.open_volume(tmp_path / "a.npy", geometry=tmp_path / "headers" / "a.nhdr", trust_paths=True)
+    assert found.geometry.is_close(volume.geometry)
 
 
 def test_a_plan_tells_that_the_geometry_is_assumed(volume: Volume, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from chunkvol.execute import Job
 from chunkvol.formats.dicom import is_dicom, open_dicom
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.segmentation import is_segmentation, open_segmentation
-from chunkvol.formats.dicom.writer import prepare_image, prepare_series
+from chunkvol.formats.dicom.writer import is_own_series, prepare_image, prepare_series
 from chunkvol.formats.metaimage import is_metaimage, open_metaimage, prepare_metaimage
 from chunkvol.formats.nifti import is_nifti, open_nifti, prepare_nifti
 from chunkvol.formats.npy import is_npy, open_npy, prepare_npy
@@ -70,6 +70,12 @@ class Format:
     """Keyword arguments that `read` takes: what a caller may decide about an input that is not plain."""
     marker: str = ""
     """A file by which an older output is known where outputs are folders; or several, with blanks between them."""
+    is_older: Callable[[Path], bool] = _never
+    """The same where no one file tells: whether a folder that is not empty is an older output of this format."""
+    keeps_stored: bool = False
+    """Whether it is written as stored values with slope and intercept beside them; else as real values."""
+    keeps_patient: bool = False
+    """Whether it tells who was scanned, of a volume that was read with `keep_phi`."""
     overlap: int = 1
     """Units a processor, where units wait for the disk: measured on slices that are not in the page cache."""
 
@@ -88,6 +94,8 @@ def _read_dicom(path: Path, progress: Progress, **options: Any) -> Volume:
 
 _STACK = Place.names() | {"pattern", "slices", "reverse", "frame"}
 _ITK = "ITK, Slicer, Fiji"
+_NAMED_ALIKE = {"tiff": ("imagej", "ome-tiff"), "nrrd": ("seg-nrrd",)}
+"""Formats that bear another one's suffix as well, since they are of its kind."""
 
 FORMATS = {
     row.name: row
@@ -103,6 +111,8 @@ FORMATS = {
             frozenset({"method", "codec", "ngff_version"}),
             Place.names() | {"keep_phi", "time", "channel"},
             marker="zarr.json .zattrs",
+            keeps_stored=True,
+            keeps_patient=True,
         ),
         Format(
             "Slicer segmentation",
@@ -138,6 +148,7 @@ FORMATS = {
             prepare_nifti,
             frozenset({"nifti_version"}),
             frozenset({"time"}),
+            keeps_stored=True,
             overlap=2,
         ),
         Format(
@@ -182,6 +193,9 @@ FORMATS = {
             prepare_series,
             frozenset({"slope", "template"}),
             ReadOptions.names(),
+            is_older=is_own_series,
+            keeps_stored=True,
+            keeps_patient=True,
         ),
         Format(
             "DICOM image",
@@ -192,6 +206,8 @@ FORMATS = {
             prepare=prepare_image,
             options=frozenset({"template"}),
             read_options=ReadOptions.names(),
+            keeps_stored=True,
+            keeps_patient=True,
         ),
         Format(
             "scanner file",
@@ -301,18 +317,23 @@ def format_for_writing(target: Path, key: str = "") -> Format:
     Raises
     ------
     InputError
-        No format is written with this key or suffix.
+        No format is written with this key or suffix, or the suffix is another format's, by which programs would take
+        the output for what it is not.
     """
     writers = [row for row in FORMATS.values() if row.prepare is not None]
-    if key:
-        for row in writers:
-            if row.key == key:
-                return row
-        raise InputError(f"no format {key!r} is written; choose one of {', '.join(row.key for row in writers)}")
     name = target.name.lower()
     found = [(len(suffix), row) for row in writers for suffix in row.suffixes if name.endswith(suffix)]
-    if found:
-        return max(found, key=lambda pair: pair[0])[1]
+    named = max(found, key=lambda one: one[0])[1] if found else None
+    if key:
+        chosen = next((row for row in writers if row.key == key), None)
+        if chosen is None:
+            raise InputError(f"no format {key!r} is written; choose one of {', '.join(row.key for row in writers)}")
+        if named is not None and chosen is not named and key not in _NAMED_ALIKE.get(named.key, ()):
+            ends = f"end its name in {chosen.suffixes[0]} alone" if chosen.suffixes else "give it no suffix"
+            raise InputError(f"{target.name} is named as {named.name}, and --format {key} makes {chosen.name}: {ends}")
+        return chosen
+    if named is not None:
+        return named
     if not target.suffix and not name.startswith("."):
         return FORMATS["DICOM series"]
     known = [suffix for row in writers for suffix in row.suffixes]

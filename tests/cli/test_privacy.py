@@ -95,6 +95,14 @@ def test_no_output_of_any_verb_tells(
     check_files(workplace)
 
 
+def test_an_output_that_cannot_keep_the_patient_says_so(command: Command, scan: Path, tmp_path: Path) -> None:
+    for name, keeps in (("a.nrrd", False), ("a.npy", False), ("a.ome.zarr", True), ("series", True)):
+        told = "tells nothing of the patient: --keep-phi changes nothing"
+        assert (told in command("convert", scan, "--keep-phi", "-o", tmp_path / name).succeeded().err) is not keeps
+        done = command("convert", scan, "-o", tmp_path / name, "--overwrite").succeeded()
+        assert told not in done.err
+
+
 def lose(folder: Path) -> None:
     sorted(folder.iterdir())[5].unlink()
 

@@ -317,9 +317,32 @@ def test_workers_in_other_processes_get_all_they_need(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "IM00001.dcm").write_text("mine")
-    with pytest.raises(OutputError, match="is a folder that holds no finished DICOM series; nothing was overwritten"):
+    with pytest.raises(OutputError, match="something else than finished DICOM series of chunkvol's; nothing was"):
         chunkvol.write_volume(noise_volume(GRID), tmp_path / "out", overwrite=True)
     assert contents(tmp_path / "out") == {"IM00001.dcm": b"mine"}
+
+
+def test_a_series_that_was_written_here_is_replaced_where_that_is_allowed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    chunkvol.write_volume(noise_volume(GRID), out)
+    with pytest.raises(OutputError, match="exists"):
+        chunkvol.write_volume(noise_volume(GRID)[:3], out)
+    chunkvol.write_volume(noise_volume(GRID)[:3], out, overwrite=True)
+    assert len(contents(out)) == 3
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="nothing was overwritten"):
+        chunkvol.write_volume(noise_volume(GRID), out, overwrite=True)
+    assert len(contents(out)) == 4
+
+
+def test_an_image_of_a_scanner_is_not_replaced_whatever_it_is_called(tmp_path: Path) -> None:
+    write_series(tmp_path / "out", noise_volume(GRID).read(), GRID)
+    for n, path in enumerate(sorted((tmp_path / "out").iterdir())):
+        path.rename(path.with_name(f"IM{n:05d}.dcm"))
+    before = contents(tmp_path / "out")
+    with pytest.raises(OutputError, match="nothing was overwritten"):
+        chunkvol.write_volume(noise_volume(GRID), tmp_path / "out", overwrite=True)
+    assert contents(tmp_path / "out") == before
 
 
 def test_an_empty_folder_is_replaced_where_that_is_allowed(tmp_path: Path) -> None:
