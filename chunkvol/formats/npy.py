@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
@@ -136,20 +135,9 @@ def _placed(path: Path, shape: Shape, given: Place) -> tuple[Placing, Metadata]:
     if given == Place():
         return Placing(grid, metadata.assumed), metadata
     placing = given.placed(shape, _stated(grid, beside.name), str(path))
-    problems = (*placing.problems, *_overruled(grid, given, beside.name))
+    problems = (*placing.problems, *given.overruled(grid, beside.name))
     told = metadata.assumed and given.spacing is None and given.geometry is None
     return replace(placing, assumed=told, problems=problems), metadata
-
-
-def _overruled(grid: Geometry, given: Place, name: str) -> Iterator[str]:
-    """What the sidecar says and nobody heeds; spacing is told by `Place.placed`."""
-    if given.geometry is not None and not given.geometry.is_close(grid):
-        yield f"{name} says where the voxels lie: --geometry is used"
-    if given.origin is not None and not np.allclose(given.origin, grid.origin, rtol=1e-6):
-        x, y, z = grid.origin
-        yield f"{name} says that the first voxel lies at {x:.6g}, {y:.6g}, {z:.6g} mm: --origin is used"
-    if given.orientation:
-        yield f"{name} says in which directions the axes run: --orientation is used"
 
 
 def _stated(grid: Geometry, name: str) -> Stated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -114,6 +114,16 @@ class Place:
             problems.append(f"{stated.by or 'the file'} says {found} mm (x, y, z): --spacing is used")
         assumed = spacing is None or (self.spacing is None and bool(stated.guess))
         return Placing(grid, assumed, tuple(problems))
+
+    def overruled(self, grid: Geometry, by: str) -> Iterator[str]:
+        """What a file that places all of its voxels says and nobody heeds; spacing is told by `placed`."""
+        if self.geometry is not None and not self.geometry.is_close(grid):
+            yield f"{by} says where the voxels lie: --geometry is used"
+        if self.origin is not None and not np.allclose(self.origin, grid.origin, rtol=1e-6):
+            x, y, z = grid.origin
+            yield f"{by} says that the first voxel lies at {x:.6g}, {y:.6g}, {z:.6g} mm: --origin is used"
+        if self.orientation:
+            yield f"{by} says in which directions the axes run: --orientation is used"
 
     def _template(self, shape: Shape, what: str) -> Geometry:
         grid = self.geometry

@@ -445,6 +445,10 @@ def test_spacing_that_files_state_is_not_overridden() -> None:
             InputError, match=r"the files state their spacing, 0\.5 x 0\.75 x 1 mm .*leave --spacing out"
         ):
             made(images, spacing=spacing)
+    with pytest.raises(
+        InputError, match=r"the planes lie 1 mm apart, --spacing says 0\.5 mm .* give --spacing 0.5,0.5,1"
+    ):
+        made(placed_without_spacing(), spacing=(0.5, 0.5, 0.5))
     stack = made(placed_without_spacing(), spacing=(1, 0.75, 0.5))
     assert stack.assumed
     assert stack.geometry == made(headers(range(4))).geometry

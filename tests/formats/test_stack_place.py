@@ -227,6 +227,36 @@ def test_a_template_that_nobody_stated_is_assumed_here_too(tmp_path: Path) -> No
     assert "nobody stated the grid of --geometry" in volume.metadata.problems[-1]
 
 
+def test_what_a_sidecar_says_is_overruled_aloud(tmp_path: Path) -> None:
+    folder = write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4)))
+    grid = GRIDS["oblique"]((5, 6, 4))
+    (folder / "geometry.json").write_bytes(sidecar_json(grid, Metadata()))
+    x, y, z = grid.origin
+    other = chunkvol.open_volume(folder, origin=(x + 1, y, z), orientation="LPS")
+    assert [problem.split(": ")[1] for problem in other.metadata.problems] == [
+        "--origin is used",
+        "--orientation is used",
+    ]
+    moved = chunkvol.Geometry(grid.shape, (x + 1, y, z), grid.spacing, grid.direction)
+    (problem,) = chunkvol.open_volume(folder, geometry=moved).metadata.problems
+    assert problem == "geometry.json says where the voxels lie: --geometry is used"
+    assert not chunkvol.open_volume(folder, geometry=grid).metadata.problems
+
+
+def test_reversed_slices_of_a_sidecar_are_placed_by_origin_and_orientation_together(tmp_path: Path) -> None:
+    stack = grey_stack(shape=(5, 6, 4))
+    folder = write_slices(tmp_path / "s", stack)
+    (folder / "geometry.json").write_bytes(sidecar_json(GRIDS["oblique"]((5, 6, 4)), Metadata()))
+    said: list[dict[str, Any]] = [{"origin": (1, 2, 3)}, {"orientation": "RAS"}]
+    for one in said:
+        with pytest.raises(InputError, match=r"geometry\.json says where each slice lies, and --reverse leaves them"):
+            chunkvol.open_volume(folder, reverse=True, **one)
+    volume = chunkvol.open_volume(folder, reverse=True, **said[0], **said[1])
+    assert volume.geometry.origin == (1, 2, 3)
+    np.testing.assert_array_equal(np.array(volume.geometry.direction)[:, ::-1], np.diag([-1, -1, 1]))
+    np.testing.assert_array_equal(np.asarray(volume), stack[::-1])
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_frame_beside_a_sidecar_is_used_aloud_and_for_the_first_plane(tmp_path: Path, reverse: bool) -> None:
     folder = write_slices(tmp_path / "s", grey_stack(shape=(5, 6, 4)))

@@ -95,7 +95,7 @@ def open_stack(
         raise InputError(f"{path} is one file, and --pattern chooses among the files of a folder: name the folder")
     else:
         folder, listing = path.parent, Listing((path.name,), None, (), ())
-    request = Request(place, frame, facts, pattern is not None, listing.leap, step_of(listing.numbers))
+    request = Request(place, frame, facts, pattern is not None, listing.leap, step_of(listing.numbers), reverse)
     files = read_files([os.path.join(folder, name) for name in listing.names], progress)  # noqa: PTH118  # thousands
     skipped = _check_odd(folder, listing, files, facts, progress)
     stack = _stacked(listing, files, slices, reverse)

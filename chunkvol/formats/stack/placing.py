@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chunkvol.errors import GeometryError
+from chunkvol.errors import GeometryError, InputError
 from chunkvol.formats.place import Place, Placing, Stated
 from chunkvol.formats.scanner.facts import ScanFacts, check_facts, facts_beside
 from chunkvol.formats.sidecar import read_sidecar, sidecar_of
@@ -37,6 +37,8 @@ class Request:
     """Every how many of the slices a pattern chose."""
     step: int = 1
     """By how much the numbers in their names grow."""
+    reverse: bool = False
+    """Whether the last slice is the first plane."""
 
     def __post_init__(self) -> None:
         check_frame(self.frame, self.place)
@@ -134,8 +136,28 @@ def _by_sidecar(own: tuple[Geometry, Metadata], path: Path, shape: Shape, reques
         stated = Stated(grid.spacing, grid.origin, [tuple(one) for one in columns], name)
         placing = request.place.placed(shape, stated, str(path))
         placing = replace(placing, assumed=metadata.assumed and not request.has_spacing)
-    by_plane = not request.frame and request.place.geometry is None
+        said += request.place.overruled(grid, name)
+    by_plane = not request.frame and request.place.geometry is None and not _placed_anew(path, request)
     return Stand(_finished(placing, request, said), metadata, by_plane=by_plane)
+
+
+def _placed_anew(path: Path, request: Request) -> bool:
+    """Whether the caller says where all slices lie, whatever the sidecar does.
+
+    Raises
+    ------
+    InputError
+        Only half of it is said, of slices that are reversed: it could be meant of their order in the sidecar, or in
+        the volume.
+    """
+    place = request.place
+    if request.reverse and not request.frame and bool(place.origin) != bool(place.orientation):
+        given, left = ("origin", "orientation") if place.origin else ("orientation", "origin")
+        raise InputError(
+            f"{sidecar_of(path)} says where each slice lies, and --reverse leaves them there: --{given} alone does not "
+            f"say where the others lie; give --{left} too, or leave one of --reverse and --{given} out"
+        )
+    return bool(place.origin and place.orientation)
 
 
 def _other_shape(path: Path, grid: Geometry, shape: Shape, request: Request) -> str:

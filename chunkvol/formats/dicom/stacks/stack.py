@@ -132,7 +132,8 @@ def _placed(images: Sequence[Header], options: ReadOptions, run: int | None, ass
     notes += more + _enough(places.images, options)
     line = line_of(places, options) if len(places.images) > 1 else _one_plane(places, options)
     geometry, shift, more = grid_of(places, line, pixel_spacing, options)
-    agree(geometry.spacing, options, planes=len(places.images))
+    pixels = min(places.images[0].pixel_spacing or (0.0,)) > 0
+    agree(geometry.spacing, options, planes=len(places.images), pixels=pixels)
     notes += line.notes + more + inverted(places.images, options)
     if len(places.images) > 1:
         notes += disagreements(places, line)

@@ -83,10 +83,11 @@ def _example(image: Header) -> str:
     return f" {columns:.6g},{rows:.6g},Z with Z in mm"
 
 
-def agree(spacing: Sequence[float], options: ReadOptions, *, planes: int) -> None:
+def agree(spacing: Sequence[float], options: ReadOptions, *, planes: int, pixels: bool) -> None:
     """Raise InputError where `options.spacing` is more than 1 % from the spacing (k, j, i) that the files state.
 
-    One of several `planes` has a step to the next; that of a single one may be from the option itself.
+    One of several `planes` has a step to the next; that of a single one may be from the option itself, as is that of
+    rows and columns where the files state none of their `pixels`.
     """
     if options.spacing is None:
         return
@@ -97,6 +98,12 @@ def agree(spacing: Sequence[float], options: ReadOptions, *, planes: int) -> Non
             given = ",".join(f"{value:.6g}" for value in spacing[::-1])
             raise InputError(
                 f"the files state pixels of {within[0]} mm (x, y), --spacing says {within[1]} mm; "
+                f"give --spacing {given}"
+            )
+        if not pixels:
+            given = ",".join(f"{value:.6g}" for value in spacing[::-1])
+            raise InputError(
+                f"the planes lie {spacing[0]:.6g} mm apart, --spacing says {options.spacing[0]:.6g} mm of them; "
                 f"give --spacing {given}"
             )
         text = [" x ".join(f"{value:.6g}" for value in values[::-1]) for values in (spacing, options.spacing)]
