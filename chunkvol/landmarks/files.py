@@ -19,7 +19,7 @@ from chunkvol.landmarks.systems import Asked
 from chunkvol.landmarks.table import is_table, read_table, table_bytes
 from chunkvol.output import staging
 
-_LARGEST = 256 << 20
+_LARGEST = 512 << 20
 """Bytes of a file that is still read: some millions of points."""
 _HEAD = 4096
 """Bytes from which a format is known."""
@@ -76,7 +76,7 @@ def read_landmarks(
     Raises
     ------
     InputError
-        The file is not there, larger than 256 MiB, of no known format or damaged, a frame or units are neither stated
+        The file is not there, larger than 512 MiB, of no known format or damaged, a frame or units are neither stated
         nor said or are both and differ, or the labels of a table are empty or repeated. Files of Slicer may repeat
         labels, as Slicer itself does: that is one of `problems`.
     """
