@@ -349,3 +349,14 @@ def test_an_empty_folder_is_replaced_where_that_is_allowed(tmp_path: Path) -> No
     (tmp_path / "out").mkdir()
     chunkvol.write_volume(noise_volume(GRID), tmp_path / "out", overwrite=True)
     assert len(contents(tmp_path / "out")) == 5
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 7, 4)])
+def test_a_place_that_was_assumed_is_still_assumed_in_the_images(shape: tuple[int, int, int], tmp_path: Path) -> None:
+    name = "out" if shape[0] > 1 else "out.dcm"
+    for assumed in (True, False):
+        volume = replace(noise_volume(oblique_grid(shape)), metadata=Metadata(assumed=assumed, history=("crop 1", "2")))
+        chunkvol.write_volume(volume, tmp_path / name, overwrite=True)
+        found = chunkvol.open_volume(tmp_path / name).metadata
+        assert found.assumed is assumed
+        assert ("the images say that their geometry was assumed" in found.problems) is assumed

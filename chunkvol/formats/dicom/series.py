@@ -16,7 +16,7 @@ import numpy as np
 from chunkvol.errors import InputError
 from chunkvol.formats.dicom.catalogue.groups import Group, choose, find_groups
 from chunkvol.formats.dicom.catalogue.scan import read_folder
-from chunkvol.formats.dicom.headers.acquisition import facts_of
+from chunkvol.formats.dicom.headers.acquisition import facts_of, states_assumed
 from chunkvol.formats.dicom.headers.header import Header
 from chunkvol.formats.dicom.options import ReadOptions
 from chunkvol.formats.dicom.pixels.layout import PixelLayout, layout_of
@@ -126,6 +126,8 @@ def series_of(
     voxels = voxels_of(planes, stack, options)
     metadata = _metadata(stack, voxels, options, identity)
     notes = (*problems, *stack.problems, *voxels.problems)
+    if metadata.assumed and not stack.assumed:
+        notes = (*notes, "the images say that their geometry was assumed")
     return Series(planes, voxels.source, stack.geometry, replace(metadata, problems=notes))
 
 
@@ -193,7 +195,7 @@ def _metadata(stack: Stack, voxels: Voxels, options: ReadOptions, identity: str)
     }
     return Metadata(
         rescale=voxels.rescale,
-        assumed=stack.assumed,
+        assumed=stack.assumed or states_assumed(first.path),
         modality=first.modality,
         frame_of_reference=first.frame_of_reference,
         stored_range=voxels.stored_range,

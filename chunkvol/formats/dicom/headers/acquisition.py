@@ -31,7 +31,7 @@ _LONG_PART = 4
 """Letters of a name that are found within words; shorter names must be words of their own."""
 _WIDE = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"})
 
-__all__ = ["ACQUISITION", "PATIENT", "Kept", "description_of", "facts_of"]
+__all__ = ["ACQUISITION", "PATIENT", "Kept", "description_of", "facts_of", "states_assumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,13 @@ PATIENT = (
 
 _STUDY_DATE = Kept("study_date", {"StudyDate": 0x00080020})
 _CHARACTERS, _FRAMES, _MODALITY = 0x00080005, 0x00280008, 0x00080060
+_DERIVATION = 0x00082111
+_ASSUMED = re.compile(r"chunkvol .*; the geometry is assumed(;.*)?")
+"""What the DerivationDescription of an output says whose input did not state where it lay."""
 _DRUGS, _SHARED = 0x00540016, 0x52009229
 _TAGS = frozenset(
     {tag for kept in (*ACQUISITION, *PATIENT, _STUDY_DATE) for tag in kept.elements.values()}
-    | {_CHARACTERS, _FRAMES, _MODALITY}
+    | {_CHARACTERS, _FRAMES, _MODALITY, _DERIVATION}
 )
 _WANTED = {swapped(tag): tag for tag in _TAGS}
 _SYNTAX = 0x00020010
@@ -120,6 +123,17 @@ def description_of(path: str) -> str:
     with contextlib.suppress(InputError):
         return str(facts_of(path, keep_phi=False).get("series_description", ""))
     return ""
+
+
+def states_assumed(path: str) -> bool:
+    """Whether a file, which was written here, says that its place was assumed.
+
+    Raises
+    ------
+    DamagedError, InputError
+        As `facts_of`.
+    """
+    return bool(_ASSUMED.fullmatch(_texts(path).get(_DERIVATION, "").strip()))
 
 
 # -------------------------------------------------------------------------------------------- texts become facts
