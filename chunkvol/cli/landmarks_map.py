@@ -72,7 +72,8 @@ def map_(
     progress = progress_for(run.quiet)
     try:
         for_b, for_a = shared_out(decided, b, a)
-        made, source = opened(a, from_opening | for_a, progress), opened(b, to_opening | for_b, progress)
+        made = opened(a, from_opening | for_a, progress, "from-")
+        source = opened(b, to_opening | for_b, progress, "to-")
         placed = read_points(run, points, made, "give --from-spacing", progress)
         found = None
         if relation is None:

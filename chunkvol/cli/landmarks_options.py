@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from chunkvol.cli.params import LENGTHS
-from chunkvol.cli.reading import DECISIONS
+from chunkvol.cli.reading import DECISIONS, open_named
 from chunkvol.errors import InputError
 from chunkvol.formats.stack.frames import FRAMES
 from chunkvol.geometry.box import say_extent
@@ -23,7 +23,6 @@ from chunkvol.landmarks.pixels import PIXEL_FRAMES, read_pixels
 from chunkvol.landmarks.points import Landmarks
 from chunkvol.landmarks.systems import UNITS
 from chunkvol.output import check_target
-from chunkvol.pipeline import open_volume
 from chunkvol.progress import Progress
 from chunkvol.volume import Volume
 
@@ -36,8 +35,12 @@ _READING: dict[str, dict[str, Any]] = {
     "series": {"metavar": "ID", "help": "Of {}, a folder with several volumes."},
     "spacing": {"type": LENGTHS, "help": "Of {}, where it states none: 0.05, or 50um."},
     "stack": {"type": click.Choice(FRAMES), "help": "Module of Slicer that loaded {}, slices."},
+    "time": {"type": click.IntRange(0), "help": "Of several times of {} this one, from 0."},
+    "channel": {"type": click.IntRange(0), "help": "Of several channels of {} this one, from 0."},
 }
 """Options of how a volume is opened."""
+_USUAL = {"stack": "frame"}
+"""What they are called where --frame is not that of points."""
 _OPTIONS = {
     "output": click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write."),
     "frame": click.option(
@@ -146,8 +149,7 @@ def opening_options(prefix: str, name: str) -> Callable[[Verb], Verb]:
         @functools.wraps(function)
         def command(*arguments: Any, **given: Any) -> None:
             asked = {key: given.pop(f"{prefix}{key}") for key in _READING}
-            asked["frame"] = asked.pop("stack")
-            opening = {key: value for key, value in asked.items() if value is not None}
+            opening = {_USUAL.get(key, key): value for key, value in asked.items() if value is not None}
             function(*arguments, **{f"{prefix}opening": opening}, **given)
 
         rows = {key: {**row, "help": row["help"].format(name)} for key, row in _READING.items()}
@@ -164,9 +166,10 @@ def _with(function: Verb, options: Sequence[Callable[[Any], Any]]) -> Verb:
     return function
 
 
-def opened(path: Path, opening: dict[str, Any], progress: Progress) -> Volume:
-    """A volume, its problems told."""
-    volume = open_volume(path, progress=progress, **opening)
+def opened(path: Path, opening: dict[str, Any], progress: Progress, prefix: str = "") -> Volume:
+    """A volume, its problems told; options are named as those of this prefix."""
+    names = {f"--{_USUAL.get(key, key)}": f"--{prefix}{key}" for key in _READING}
+    volume = open_named(path, names=names, progress=progress, **opening)
     for problem in volume.metadata.problems:
         progress.say(f"{path}: {problem}")
     return volume

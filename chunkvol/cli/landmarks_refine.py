@@ -101,7 +101,7 @@ def refine(
 
 
 def _placed_on(a: Path, opening: dict[str, Any], progress: Progress) -> Volume:
-    volume = opened(a, opening, progress)
+    volume = opened(a, opening, progress, "from-")
     if volume.metadata.assumed:
         raise InputError(
             f"{a} does not say where its voxels lie, so that points on it have no place in the volume yet: "

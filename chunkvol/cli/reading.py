@@ -122,10 +122,13 @@ def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> V
 def shared_out(reading: dict[str, Any], path: Path, other: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options for a verb's input and those for another one that it reads beside it.
 
-    Decisions hold for both, each for those whose formats have them; all else is the first one's, which may refuse it.
+    Decisions hold for both, each for those whose formats have them; all else is the first one's, or where it has no
+    such option, as --time of a scan on whose grid labels are put, the other's. What neither has the first one refuses.
     """
     own, others = (format_for_reading(one).read_options for one in (path, other))
-    for_other = {name: value for name, value in reading.items() if name in DECISIONS and name in others}
+    for_other = {
+        name: value for name, value in reading.items() if name in others and (name in DECISIONS or name not in own)
+    }
     return {name: value for name, value in reading.items() if name in own or name not in for_other}, for_other
 
 

@@ -74,3 +74,40 @@ def test_points_come_back_from_the_few_planes_of_a_small_series(command: Command
     command(*words, "-o", tmp_path / "out.csv").refused(3, "2 planes")
     command(*words, "-o", tmp_path / "out.csv", "--few").succeeded()
     np.testing.assert_allclose(chunkvol.read_landmarks(tmp_path / "out.csv").points, points, rtol=0, atol=1e-9)
+
+
+@pytest.fixture
+def times(tmp_path: Path) -> Path:
+    """A NIfTI file of three volumes, one after another."""
+    import nibabel
+
+    made = nibabel.Nifti1Image(voxels()[..., None].repeat(3, axis=3).astype("int16"), np.diag([1.0, 2.0, 3.0, 1.0]))
+    nibabel.save(made, tmp_path / "times.nii")
+    return tmp_path / "times.nii"
+
+
+def test_what_the_moving_one_lacks_is_said_of_the_one_that_has_the_grid(
+    command: Command, times: Path, tmp_path: Path
+) -> None:
+    command("convert", times, "--time", 0, "-o", tmp_path / "one.nrrd").succeeded()
+    words = ("align", tmp_path / "one.nrrd", "--to", times, "-o", tmp_path / "out.nrrd")
+    command(*words).refused(2, "holds 3 volumes one after another; --time 0 to 2 says which")
+    command(*words, "--time", 2).succeeded()
+
+
+def test_points_lie_on_one_of_several_times(command: Command, times: Path, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("label,x,y,z\na,-1,-2,3\n")
+    words = ("landmarks", "index", tmp_path / "points.csv", "--frame", "lps", "--units", "mm", "--volume", times)
+    command(*words, "-o", tmp_path / "out.csv").refused(2, "--time 0 to 2 says which")
+    command(*words, "-o", tmp_path / "out.csv", "--time", 1).succeeded()
+
+
+@pytest.mark.parametrize(("option", "other"), [("--from", "--to"), ("--to", "--from")])
+def test_what_would_help_is_named_as_the_command_has_it(
+    option: str, other: str, command: Command, times: Path, tilted: Path, tmp_path: Path
+) -> None:
+    named = f"{option}-time"
+    words = ("map", tilted / "points.mrk.json", other, tilted / "scan.nrrd", option, times, "-o", tmp_path / "out.csv")
+    command("landmarks", *words).refused(2, rf"; {named} 0 to 2 says which")
+    command("landmarks", *words, f"{option}-stack", "skyscan").refused(2, rf"no reading option {option}-stack; it has")
+    command("landmarks", *words, named, 1).succeeded()

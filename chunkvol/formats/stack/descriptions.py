@@ -65,7 +65,7 @@ def _imagej(fields: Mapping[str, str]) -> Described:
         if counts[key] == counts["images"] > 1:
             raise FormatError(
                 f"holds {counts[key]} {key} of one slice; if they are slices, say so in Image > Properties of Fiji and "
-                "save it again"
+                "save it again, or to tifffile with metadata={'axes': 'ZYX'}"
             )
         if counts[key] > 1:
             raise FormatError(f"is a hyperstack with {counts[key]} {key}; one of each is read: {_SPLIT}")
