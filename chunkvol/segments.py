@@ -142,7 +142,9 @@ class Segmentation:
             if len(matches) == 1:
                 return matches[0]
         there = ", ".join(f"{one.id} ({one.name})" for one in self.segments[:12]) or "none"
-        raise InputError(f"no single segment is {wanted!r}; there are {there}: --segment takes an id or a name")
+        raise InputError(
+            f"no single segment is {wanted!r}; there are {there}: --segment takes an id, a name or a label"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

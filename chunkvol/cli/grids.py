@@ -11,12 +11,13 @@ from chunkvol.cli.params import BOUNDS, BYTES, GRID_SIZE, LENGTHS
 from chunkvol.cli.reading import (
     SOURCE_NAMES,
     ReadingCommand,
+    how_to_place,
     open_named,
     reading_options,
     reading_options_of_grids,
     shared_out,
 )
-from chunkvol.cli.running import Run, making_options, run_options, source_argument, write
+from chunkvol.cli.running import Run, making_options, run_options, source_argument, write, written_itemsize
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.kernels.resampling import METHODS
 from chunkvol.ops.align import align as aligned
@@ -49,7 +50,7 @@ __all__ = ["align", "resample"]
 @click.option("--like-series", metavar="ID", help="Of several volumes in REF this one.")
 @click.option("--spacing", type=LENGTHS, help="Of the output: 0.05, 50um, or 0.1,0.1,0.2 for x, y, z (mm).")
 @click.option("--size", type=GRID_SIZE, help="Of the output: 50%, or 256, or 512,512,300 voxels along x, y, z.")
-@click.option("--fit", type=BYTES, help="The finest grid whose output fits, such as 2GB.")
+@click.option("--fit", type=BYTES, help="The finest grid whose voxels, as written, fit: 2GB.")
 @click.option("--bounds", type=BOUNDS, help="Only LO:HI,LO:HI,LO:HI of x, y, z, LPS mm.")
 @click.option("--upright", is_flag=True, help="Turn the grid so that its axes run along L, P, S.")
 @click.option("--affine", metavar="FILE", type=click.Path(path_type=Path), help="Through an ITK .tfm or a 4 x 4 text.")
@@ -103,12 +104,13 @@ def resample(
     def make(progress: Progress) -> Volume:
         own, others = (reading, {}) if like is None else shared_out(reading, source, like)
         volume = open_named(source, names=SOURCE_NAMES, level=level, progress=progress, **own)
+        grid["itemsize"] = written_itemsize(volume, run, making)
         if like is None:
             return resampled(volume, **grid)
         if volume.metadata.assumed:
             raise GeometryError(
-                f"{source} does not say where its voxels lie, so that they cannot be put on the grid of {like}: say it "
-                "with --source-spacing, --origin and --orientation, or --geometry"
+                f"{source} does not say where its voxels lie, so that they cannot be put on the grid of {like}: "
+                + how_to_place(source, "--source-spacing")
             )
         return resampled(volume, _reference(like, "--like-series", like_series, others, progress), **grid)
 
@@ -168,6 +170,8 @@ def align(
         own, others = shared_out(reading, moving, fixed)
         grid = _reference(fixed, "--to-series", to_series, others, progress)
         volume = open_volume(moving, progress=progress, **own)
+        if volume.metadata.assumed:
+            raise GeometryError(f"{moving} does not say where its voxels lie: {how_to_place(moving)}")
         for sentence in meeting(volume, grid):
             progress.say(sentence)
         chosen = method or (LABEL if labels else None)

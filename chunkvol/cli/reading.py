@@ -30,7 +30,9 @@ _SERIES: dict[str, Callable[[Any], Any]] = {
     "gaps": click.option(
         "--gaps", type=click.Choice(CHOICES["gaps"]), help="Missing planes: make them, or read one run of planes."
     ),
-    "fill_value": click.option("--fill-value", type=float, help="Real value of what no file holds."),
+    "fill_value": click.option(
+        "--fill-value", type=float, help="Real value of what --gaps fill or --tilt resample makes."
+    ),
     "uneven": click.option(
         "--uneven", type=click.Choice(CHOICES["uneven"]), help="Uneven planes: interpolate, or assume their mean step."
     ),
@@ -43,7 +45,9 @@ _SERIES: dict[str, Callable[[Any], Any]] = {
     "few": click.option("--few", is_flag=True, help="Accept one or two planes."),
     "float32": click.option("--float32", is_flag=True, help="Slopes that change by plane: float32 instead of float64."),
     "invert": click.option("--invert", is_flag=True, help="Turn MONOCHROME1, so that large values are bright."),
-    "keep_phi": click.option("--keep-phi", is_flag=True, help="Keep the patient's name, id, birth date and sex."),
+    "keep_phi": click.option(
+        "--keep-phi", is_flag=True, help="Keep the patient's name, id, birth date and sex in stores and DICOM."
+    ),
 }
 _PLACE: dict[str, Callable[[Any], Any]] = {
     "spacing": click.option(
@@ -64,13 +68,15 @@ _PLACE: dict[str, Callable[[Any], Any]] = {
     "reverse": click.option("--reverse", is_flag=True, help="The last slice is the first plane."),
     "time": click.option("--time", type=click.IntRange(0), help="Of several times this one, from 0."),
     "channel": click.option("--channel", type=click.IntRange(0), help="Of several channels this one, from 0."),
-    "segment": click.option("--segment", help="Of a segmentation this segment alone, by its name, number or id."),
+    "segment": click.option("--segment", help="Of a segmentation this segment alone, by its id, name or label."),
     "trust_paths": click.option("--trust-paths", is_flag=True, help="Follow headers to files outside their folder."),
 }
 _OPTIONS = _SERIES | _PLACE
 """By their names in Python, in the order of the help."""
-DECISIONS = {name: _SERIES[name] for name in ("gaps", "fill_value", "uneven", "duplicates", "tilt", "few")}
-"""What is decided of an irregular series, and changes nothing of a regular one."""
+DECISIONS = {
+    name: _OPTIONS[name] for name in ("gaps", "fill_value", "uneven", "duplicates", "tilt", "few", "trust_paths")
+}
+"""What is decided of an input that is irregular or lies in several folders, and changes nothing of any other."""
 
 _SOURCE_SPACING = "source_spacing"
 """What the spacing of an input is called where --spacing is the output's."""
@@ -83,6 +89,7 @@ __all__ = [
     "DECISIONS",
     "SOURCE_NAMES",
     "ReadingCommand",
+    "how_to_place",
     "open_named",
     "reading_options",
     "reading_options_of_grids",
@@ -130,6 +137,13 @@ def shared_out(reading: dict[str, Any], path: Path, other: Path) -> tuple[dict[s
         name: value for name, value in reading.items() if name in others and (name in DECISIONS or name not in own)
     }
     return {name: value for name, value in reading.items() if name in own or name not in for_other}, for_other
+
+
+def how_to_place(path: Path, spacing: str = "--spacing") -> str:
+    """What can be done about an input that does not say where it lies: its format's options, else attach."""
+    if "origin" in format_for_reading(path).read_options:
+        return f"say it with {spacing}, --origin and --orientation, or --geometry"
+    return "give it the place of the scan that it was made from, with chunkvol attach"
 
 
 def open_named(path: Path, *, names: Mapping[str, str], **options: Any) -> Volume:

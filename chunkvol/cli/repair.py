@@ -25,6 +25,8 @@ from chunkvol.volume import Volume
 
 _PLACE = {"spacing", "origin", "orientation", "frame"}
 """Options of reading that are about the scan's place: that of the pixels is given to them."""
+_TRUST = "trust_paths"
+"""What is decided of both."""
 _DICOM = "DICOM series"
 
 __all__ = ["attach", "header"]
@@ -76,9 +78,10 @@ def attach(
         for problem in place.metadata.problems:
             progress.say(f"{scan}: {problem}")
         if place.metadata.assumed:
+            say = ", or say it with --spacing, --origin and --orientation" * ("origin" in _known(scan))
             raise GeometryError(
                 f"{scan} does not say where its voxels lie, so that it can give no place to others; name a file that "
-                "does, or say it with --spacing, --origin and --orientation"
+                f"does{say}"
             )
         volume = open_volume(pixels, progress=progress, **for_pixels)
         return attached(volume, place, relation=relation, order=order, axes=axes)
@@ -88,13 +91,17 @@ def attach(
 
 def _shared_out(reading: dict[str, Any], pixels: Path, scan: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options for the pixels and those for the scan; what neither has is given to the scan, to be refused."""
-    own, other = (format_for_reading(path).read_options for path in (pixels, scan))
+    own, other = _known(pixels), _known(scan)
     first = {name for name in own - _PLACE if name not in ReadOptions.names()}
     chosen = {name for name in reading if name in first or (name in own and name not in other)}
     return (
         {name: value for name, value in reading.items() if name in chosen},
-        {name: value for name, value in reading.items() if name not in chosen},
+        {name: value for name, value in reading.items() if name not in chosen or (name == _TRUST and name in other)},
     )
+
+
+def _known(path: Path) -> frozenset[str]:
+    return format_for_reading(path).read_options
 
 
 @click.command()

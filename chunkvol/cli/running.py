@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from chunkvol.cli.params import BYTES, WINDOW
 from chunkvol.cli.show import progress_for, tell
@@ -28,7 +29,7 @@ from chunkvol.volume import Volume
 
 PYRAMID_METHODS = [name for name, row in REDUCERS.items() if row.nested]
 
-__all__ = ["Run", "making_options", "pyramid_option", "run_options", "source_argument", "write"]
+__all__ = ["Run", "making_options", "pyramid_option", "run_options", "source_argument", "write", "written_itemsize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,19 @@ _format = click.option(
     type=click.Choice([row.key for row in FORMATS.values() if row.prepare is not None]),
     help="Of the output, where its suffix does not tell.",
 )
-_codec = click.option("--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4).")
+_codec = click.option(
+    "--codec", type=click.Choice(list(CODECS)), help="Compressor of OME-Zarr chunks (default lz4; in 0.4 zstd)."
+)
 pyramid_option = click.option(
     "--method", type=click.Choice(PYRAMID_METHODS), help="Of OME-Zarr levels (default as in SOURCE, else mean)."
 )
 _making = (
     _format,
-    click.option("--encoding", type=click.Choice(ENCODINGS), help="Of NRRD, MetaImage and TIFF data (default raw)."),
+    click.option(
+        "--encoding",
+        type=click.Choice(ENCODINGS),
+        help="Of NRRD, MetaImage and TIFF slices (default raw; of .seg.nrrd gzip).",
+    ),
     _codec,
     click.option("--ngff-version", type=click.Choice(["0.4", "0.5", "0.6"]), help="Of OME-Zarr (default 0.5)."),
     click.option("--nifti-version", type=click.Choice(["1", "2"]), help="Of NIfTI (default 1, 2 where it must be)."),
@@ -111,6 +118,15 @@ def making_options(function: Callable[..., None]) -> Callable[..., None]:
 _MAKING_NAMES = (
     "format", "encoding", "codec", "ngff_version", "nifti_version", "slope", "template", "dtype", "window",
 )  # fmt: skip  # one name a line would fill the screen
+
+
+def written_itemsize(volume: Volume, run: Run, making: Mapping[str, Any]) -> int:
+    """Bytes of a voxel in the output, as --dtype, the format and the input's slope make it."""
+    if "dtype" in making:
+        return int(np.dtype(making["dtype"]).itemsize)
+    row = format_for_writing(run.output, making.get("format", ""))
+    written = volume if row.keeps_stored else volume.values
+    return written.dtype.itemsize
 
 
 def write(run: Run, make: Callable[[Progress], Volume], **options: Any) -> None:

@@ -10,7 +10,15 @@ import click
 
 from chunkvol.cli.params import BYTES, FACTORS, GRID_SIZE, LENGTHS
 from chunkvol.cli.reading import SOURCE_NAMES, ReadingCommand, open_named, reading_options, reading_options_of_grids
-from chunkvol.cli.running import Run, making_options, pyramid_option, run_options, source_argument, write
+from chunkvol.cli.running import (
+    Run,
+    making_options,
+    pyramid_option,
+    run_options,
+    source_argument,
+    write,
+    written_itemsize,
+)
 from chunkvol.errors import InputError
 from chunkvol.formats import format_for_writing
 from chunkvol.kernels import REDUCERS
@@ -28,7 +36,7 @@ __all__ = ["convert", "downsample", "ingest"]
 @click.command(cls=ReadingCommand)
 @source_argument
 @click.option("--factor", type=FACTORS, help="How many voxels become one: 4, or 4,4,2 for x, y, z.")
-@click.option("--fit", type=BYTES, help="The smallest factors whose output fits, such as 2GB.")
+@click.option("--fit", type=BYTES, help="The smallest factors whose voxels, as written, fit: 2GB.")
 @click.option("--spacing", type=LENGTHS, help="Of the output (mm); beside --factor or --fit as --source-spacing.")
 @click.option("--size", type=GRID_SIZE, help="Of the output: 50%, or 256, or 512,512,300 voxels along x, y, z.")
 @click.option(
@@ -62,8 +70,13 @@ def downsample(
       chunkvol downsample dicom/ --spacing 50um -o small.nrrd
       chunkvol downsample scan.ome.zarr --factor 4,4,2 --method median -o small.ome.zarr
     """
+    opened = partial(open_named, names=SOURCE_NAMES) if "spacing" in reading or not (factor or fit) else open_volume
     if spacing is not None and (factor or fit):  # they say what the output is
-        reading, spacing = {"spacing": spacing, **reading}, None
+        if "spacing" in reading:
+            raise InputError(
+                "--factor and --fit say what the output is, and --source-spacing the input: leave --spacing out"
+            )
+        reading, spacing = reading | {"spacing": spacing}, None
     grid = {**({} if spacing is None else {"spacing": spacing}), **(size or {})}
     if (factor is not None) + (fit is not None) + len(grid) != 1:
         raise InputError("give one of --factor, --fit, --spacing and --size")
@@ -71,12 +84,11 @@ def downsample(
         raise InputError(f"--ignore-padding leaves values out of means; it cannot be had with --method {method}")
 
     def make(progress: Progress) -> Volume:
-        opened = partial(open_named, names=SOURCE_NAMES) if grid else open_volume
         volume = opened(source, progress=progress, **reading)
         more = {"ignore": _padding(volume, source)} if ignore_padding else {}
         if grid:
             return coarsened(volume, method=method, **grid, **more)
-        factors = factor or fit_factors(volume.values, fit or 1)
+        factors = factor or fit_factors(volume, fit or 1, itemsize=written_itemsize(volume, run, making))
         return downsampled(volume, factors, method=method, **more)
 
     write(run, make, **making)
@@ -107,8 +119,11 @@ def ingest(
       chunkvol ingest dicom/ -o scan.ome.zarr
       chunkvol ingest labels.nrrd --method mode -o labels.ome.zarr --codec zstd
     """
-    if "method" not in format_for_writing(run.output).options:
-        raise InputError(f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr")
+    if "method" not in format_for_writing(run.output, making.get("format", "")).options:
+        raise InputError(
+            f"ingest writes an OME-Zarr store; {run.output.name} does not end in .ome.zarr: rename it, or --format "
+            "ome-zarr says so of a name without suffix"
+        )
 
     def make(progress: Progress) -> Volume:
         volume = open_volume(source, progress=progress, **reading)

@@ -31,8 +31,10 @@ def resolve_factors(shape: Shape, factors: int | tuple[int, int, int]) -> Shape:
     return k, j, i
 
 
-def fit_factors(volume: Volume, limit: int) -> Shape:
+def fit_factors(volume: Volume, limit: int, *, itemsize: int | None = None) -> Shape:
     """The smallest factors whose output has at most `limit` bytes, as isotropic in mm as whole numbers allow.
+
+    Voxels of the output have `itemsize` bytes, by default those of the volume.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def fit_factors(volume: Volume, limit: int) -> Shape:
     long = [(size, spacing) for size, spacing in axes if size > 1]
     finest = min((spacing for _, spacing in long), default=1.0)
     reach = max((size * spacing for size, spacing in long), default=1.0)
-    item = volume.dtype.itemsize
+    item = itemsize or volume.dtype.itemsize
     for n in range(1, ceil(reach / finest) + 1):
         factors = tuple(min(size, max(1, int(n * finest / spacing + 0.5 + 1e-9))) for size, spacing in axes)
         if voxels([size // f for size, f in zip(volume.shape, factors, strict=True)]) * item <= limit:

@@ -45,6 +45,7 @@ def resample(
     size: Shape | None = None,
     percent: Triple | None = None,
     fit: int | None = None,
+    itemsize: int | None = None,
     bounds: tuple[Triple, Triple] | None = None,
     upright: bool = False,
     method: str | None = None,
@@ -64,6 +65,8 @@ def resample(
     spacing, size, percent, fit
         At most one of them. Spacing in mm, numbers of voxels, or percent of them along (k, j, i), with the outer faces
         kept; or the most bytes that the voxels may take.
+    itemsize
+        Bytes of a voxel, for `fit`, where it is to be written as another type; by default the volume's.
     bounds
         Smallest and largest (x, y, z), LPS mm: only voxels of the grid whose centres lie in this box, which may reach
         beyond the volume.
@@ -94,7 +97,7 @@ def resample(
     base = volume if like is None else like
     target = target_grid(
         base.geometry if isinstance(base, Volume) else base,
-        volume.dtype.itemsize,
+        itemsize or volume.dtype.itemsize,
         spacing=spacing,
         size=size,
         percent=percent,
@@ -105,6 +108,8 @@ def resample(
     chosen, value = _method(volume, method), outside_value(volume, outside)
     seen = target if transform is None else moved(target, transform)
     problems = _seen_part(volume, seen, value)
+    if chosen == LABEL and not antialias:
+        problems = [*problems, "--no-antialias changes nothing of a vote on labels; the method nearest takes none"]
     source = _voted(volume, seen, value) if chosen == LABEL else _found(volume, seen, chosen, antialias, value)
     # The list of a series' images is one of planes, of which none is left.
     extra = {name: fact for name, fact in volume.metadata.extra.items() if name != "instances"}
@@ -125,7 +130,10 @@ def _method(volume: Volume, asked: str | None) -> str:
     if asked not in RESAMPLERS:
         raise InputError(f"unknown method {asked!r}; use one of {', '.join(RESAMPLERS)}")
     if labels and asked not in (LABEL, "nearest"):
-        raise InputError(f"the volume is a segmentation: {asked} would make labels that mean nothing; use label")
+        raise InputError(
+            f"the volume is a segmentation: {asked} would make labels that mean nothing; "
+            "take nearest, or leave the method out"
+        )
     if asked == LABEL and volume.dtype.kind not in "iu":
         raise InputError(
             f"labels are integers, and the volume holds {volume.dtype.name}: take the method linear for an image, or "

@@ -275,7 +275,7 @@ def test_json_says_the_grid_and_what_is_to_be_known(command: Command, files: Pat
         ("resample {labels} --spacing 1 --outside 300", 2, "the value outside, 300, is no voxel of type uint8"),
         ("resample {ramp} --spacing 1 --memory 1MiB", 5, "the memory budget of 1.0 MiB is too small.*the smallest"),
         ("resample {ramp} --spacing 30nm", 5, "the disk of .* free and the work needs up to"),
-        ("align {slices} --to {ramp}", 3, "nobody stated where the moving volume lies"),
+        ("align {slices} --to {ramp}", 3, "does not say where its voxels lie: say it with --spacing"),
         ("align {ramp} --to {slices}", 3, "slices does not say where its voxels lie"),
         ("align {ramp} --labels --to {ramp}", 2, "labels are integers, and the volume holds float64"),
         ("align {labels} --labels --method linear --to {ramp}", 2, "chosen, never mixed: leave out --method linear"),

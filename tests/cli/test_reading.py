@@ -97,7 +97,7 @@ def test_what_is_typed_is_what_python_is_given(verb: str, typed: str, command: C
     name, value = GIVEN[typed]
     assert asked == {name: pytest.approx(value) if name in ("spacing", "origin") else value}
     if typed in OF_SERIES:
-        ReadOptions(**asked)
+        ReadOptions(**({"gaps": "fill"} | asked))  # which a fill value needs
 
 
 @pytest.mark.parametrize("verb", VERBS)

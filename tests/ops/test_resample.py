@@ -230,7 +230,7 @@ def test_a_segmentation_is_resampled_by_labels_and_keeps_its_names() -> None:
     made = resample(volume, Geometry((8, 8, 8), spacing=(0.5, 0.5, 0.5)))
     assert made.metadata.extra[KEY] == names
     assert made.metadata.history == ("resample label outside 0",)
-    with pytest.raises(InputError, match="linear would make labels that mean nothing; use label"):
+    with pytest.raises(InputError, match="linear would make labels that mean nothing; take nearest, or leave"):
         resample(volume, Geometry((8, 8, 8)), method="linear")
 
 

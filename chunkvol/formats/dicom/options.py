@@ -24,7 +24,8 @@ class ReadOptions:
     gaps: Gaps = ""
     """Missing planes: "fill" makes them, "split" makes a volume of each run."""
     fill_value: float | None = None
-    """Real value of voxels that no file holds; None interpolates missing planes between their neighbours."""
+    """Real value of voxels that no file holds, which gaps "fill" and tilt "resample" make; None interpolates missing
+    planes between their neighbours."""
     uneven: Uneven = ""
     """Uneven spacing: "resample" interpolates on an even grid, "mean" keeps the planes and assumes their mean step."""
     duplicates: Duplicates = ""
@@ -47,6 +48,11 @@ class ReadOptions:
             value = getattr(self, name)
             if value and value not in allowed:
                 raise InputError(f"{name} is {value!r}; it can be {' or '.join(allowed)}")
+        if self.fill_value is not None and self.gaps != "fill" and self.tilt != "resample":
+            raise InputError(
+                "--fill-value is the value of what --gaps fill and --tilt resample make: give one of them with it, or "
+                "leave it out"
+            )
         if self.spacing is not None and not _is_spacing(self.spacing):
             raise InputError(f"the spacing must be three numbers (k, j, i) above 0 mm, found {self.spacing!r}")
 
