@@ -107,7 +107,8 @@ def normalise(key: object, shape: Sequence[int]) -> Region:
         if step != 1:
             raise IndexError(f"a volume is cut with step 1, found {part!r}; use downsample(method='stride')")
         if high <= low:
-            raise IndexError(f"{part!r} selects nothing of an axis of {n} voxels")
+            ends = ":".join("" if end is None else str(end) for end in (part.start, part.stop))
+            raise IndexError(f"{ends} selects nothing of an axis of {n} voxel{'s' * (n != 1)}")
         out.append(slice(low, high))
     k, j, i = out
     return k, j, i

@@ -69,6 +69,8 @@ def measure(
       chunkvol landmarks measure points.mrk.json --volume scan.ome.zarr --level 3 -o distances.csv
       chunkvol landmarks measure points.fcsv --uncertainty 50um --pairs nasion-basion --angles nasion-basion-L4
     """
+    if scan is None and opening | decided:
+        raise InputError("--level, --spacing and the like say how a volume is opened: name it with --volume")
     if output is not None:
         check_target([output], overwrite=run.overwrite)
     progress = progress_for(run.quiet)

@@ -192,10 +192,10 @@ class _Margin(click.ParamType):  # type: ignore[type-arg]  # as above
             return value
         try:
             length = parse_signed_length(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if length < 0:
-            self.fail(f"a margin must be at least 0, found {value!r}", param, ctx)
+        except ValueError:
+            length = math.nan
+        if not length >= 0:
+            self.fail(f"{value!r} is no length of at least 0; write it as 0, 2mm or 500um", param, ctx)
         return length
 
 

@@ -302,6 +302,8 @@ def format_for_reading(path: Path) -> Format:
     for row in FORMATS.values():
         if row.matches(path):
             return row
+    if path.is_file() and not path.stat().st_size:
+        raise FormatError(f"{path} is empty, 0 bytes: copy or export it again")
     if path.is_dir():
         if not any(path.iterdir()):
             raise InputError(f"{path} is an empty folder; name the one that holds the slices")

@@ -226,10 +226,9 @@ def test_the_header_that_is_asked_for_opens_bare_voxels(command: Command, tmp_pa
     assert volume.geometry.spacing == (0.7, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("content", ["just a letter\n", ""], ids=["text", "empty"])
-def test_a_file_of_another_kind_is_refused(content: str, command: Command, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
-    path.write_text(content)
+    path.write_text("just a letter\n")
     with untouched(tmp_path):
         command("info", path).refused(2, "letter.txt is none of OME-Zarr, Slicer segmentation, NRRD")
         command("convert", path, "-o", "o.nrrd").refused(2, "letter.txt is none of")

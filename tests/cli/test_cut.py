@@ -117,7 +117,7 @@ def test_a_part_goes_into_a_store_with_levels_of_its_own(command: Command, level
         (["--bounds", "a:1,:,:"], 2, "are no bounds in mm"),
         (["--bounds", "900:901,:,:"], 3, r"no voxel centre lies in the box \(x 900 to 901, .* the volume lies at x -"),
         (["--roi", "none.mrk.json"], 2, "none.mrk.json cannot be read"),
-        (["--voxels", ":,:,:", "--margin", "-1"], 2, "a margin must be at least 0, found '-1'"),
+        (["--voxels", ":,:,:", "--margin", "-1"], 2, "'-1' is no length of at least 0; write it as 0, 2mm or 500um"),
         (["--voxels", ":,:,:", "--level", "3"], 2, "level 0 alone, not 3"),
     ],
 )

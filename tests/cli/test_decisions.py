@@ -111,3 +111,10 @@ def test_what_would_help_is_named_as_the_command_has_it(
     command("landmarks", *words).refused(2, rf"; {named} 0 to 2 says which")
     command("landmarks", *words, f"{option}-stack", "skyscan").refused(2, rf"no reading option {option}-stack; it has")
     command("landmarks", *words, named, 1).succeeded()
+
+
+def test_how_a_volume_is_opened_needs_a_volume(command: Command, tilted: Path) -> None:
+    words = ("landmarks", "measure", tilted / "points.mrk.json", "--uncertainty", "1")
+    command(*words).succeeded()
+    command(*words, "--level", 0).refused(2, "say how a volume is opened: name it with --volume")
+    command(*words, *KEEP).refused(2, "name it with --volume")

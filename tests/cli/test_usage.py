@@ -201,3 +201,9 @@ def test_an_output_needs_a_name_of_its_own(name: str, command: Command, nrrd: Pa
 def test_a_pipe_is_not_waited_for(command: Command, workplace: Path) -> None:
     os.mkfifo(workplace / "scan.nrrd")
     command("info", workplace / "scan.nrrd").refused(2, "is a pipe or a device, .* save it as a file first")
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan.dcm", "scan"])
+def test_an_empty_file_is_called_so(name: str, command: Command, workplace: Path) -> None:
+    (workplace / name).touch()
+    command("info", name).refused(2, rf"{name} is empty, 0 bytes: copy or export it again")
