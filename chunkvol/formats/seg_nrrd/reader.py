@@ -88,8 +88,8 @@ def segment_volume(
 
 
 def _mask(source: Source, geometry: Geometry, metadata: Metadata, segmentation: Segmentation, one: Segment) -> Volume:
-    step = metadata.with_step(f"segment {one.id} ({one.name})")
-    return Volume(SegmentSource(source, segmentation, one.layer, one.value), geometry, step)
+    made = replace(metadata.with_step(f"segment {one.id} ({one.name})"), stored_range=(0, 1))
+    return Volume(SegmentSource(source, segmentation, one.layer, one.value), geometry, made)
 
 
 def _without_list(fields: dict[str, str], path: Path) -> tuple[dict[str, str], int]:

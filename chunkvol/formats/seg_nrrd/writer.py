@@ -35,7 +35,8 @@ def prepare_seg_nrrd(
 ) -> FlatJob:
     """Plan a segmentation of a volume's labels, with the segments that its metadata name.
 
-    Labels of 8 bits without names become the segments "Segment_1" to "Segment_255" of colours of their own.
+    Labels of 8 bits without names become the segments "Segment_1" to "Segment_255" of colours of their own, or as many
+    as there can be.
 
     Parameters
     ----------
@@ -88,11 +89,13 @@ def _segmentation(volume: Volume) -> Segmentation:
             f"the volume holds {volume.dtype.name} and names no segments; labels without names are of 8 bits: "
             "--dtype uint8 --window 0,255 keeps those up to 255, and makes larger ones 255"
         )
-    return Segmentation(tuple(_unnamed(value) for value in range(1, min(_MOST_SEGMENTS, _largest(volume.dtype)) + 1)))
+    return Segmentation(tuple(_unnamed(value) for value in range(1, min(_MOST_SEGMENTS, _largest(volume)) + 1)))
 
 
-def _largest(dtype: np.dtype[np.generic]) -> int:
-    return int(np.iinfo(dtype).max)  # type: ignore[type-var]  # integers, just checked
+def _largest(volume: Volume) -> int:
+    """The largest label that there can be, as far as it is known."""
+    known = volume.metadata.stored_range
+    return max(1, known[1]) if known else int(np.iinfo(volume.dtype).max)
 
 
 def _unnamed(value: int) -> Segment:
