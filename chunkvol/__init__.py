@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chunkvol.metadata import Metadata, Rescale
     from chunkvol.ops.align import align
     from chunkvol.ops.attach import attach
-    from chunkvol.ops.compare import compare
+    from chunkvol.ops.compare import Comparison, compare
     from chunkvol.ops.crop import crop
     from chunkvol.ops.downsample import downsample
     from chunkvol.ops.quantise import quantise
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Box": "geometry",
     "ChunkvolError": "errors",
+    "Comparison": "ops.compare",
     "Geometry": "geometry",
     "Landmarks": "landmarks",
     "Markup": "markups",
@@ -67,6 +68,7 @@ _HOMES = {
 __all__ = [
     "Box",
     "ChunkvolError",
+    "Comparison",
     "Geometry",
     "Landmarks",
     "Markup",

@@ -49,7 +49,10 @@ def parse_bytes(text: str | float) -> int:
         When the text is not a positive amount of bytes.
     """
     if not isinstance(text, str):
-        text = repr(int(text))
+        try:
+            text = repr(int(text))
+        except (TypeError, ValueError, OverflowError):
+            text = repr(text)
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*", text)
     if not match or match[2].lower() not in _UNITS:
         raise InputError(f"{text!r} is not an amount of bytes; write it as 2GiB, 500MB or 1500000")

@@ -20,7 +20,7 @@ _DASK_BLOCK = 64 << 20
 _POINT = 24
 """Bytes of a world point."""
 
-__all__ = ["Volume"]
+__all__ = ["Volume", "check_volume"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,7 +158,7 @@ class Volume:
         data = CroppedSource(self.data, region) if isinstance(self.data, Source) else self.data[region]
         return Volume(data, self.geometry.cropped(region), self.metadata.with_step(f"crop {_text(region)}"))
 
-    def read(self, region: Region | None = None) -> Block:
+    def read(self, region: object = None) -> Block:
         """The stored values of a region, or of the whole volume, in memory of the caller's own.
 
         Parameters
@@ -181,6 +181,21 @@ class Volume:
             raise ValueError("a volume's voxels are read into new memory: copy=False cannot be had")
         block = self.read()
         return block if dtype is None else block.astype(dtype, copy=False)
+
+
+def check_volume(volume: object) -> None:
+    """Refuse what is no volume, such as an array or a path.
+
+    Raises
+    ------
+    InputError
+        It is something else.
+    """
+    if not isinstance(volume, Volume):
+        raise InputError(
+            f"a Volume is asked for, not {type(volume).__name__}: open_volume(path) opens a file, and "
+            "Volume(array, geometry) gives an array its place"
+        )
 
 
 def _check_shape(data: Any, geometry: Geometry) -> None:

@@ -458,3 +458,81 @@ def test_volumes_are_compared_by_identity_and_can_be_keys() -> None:
     volume = Volume(np.zeros((2, 3, 4), "u1"), Geometry((2, 3, 4)))
     assert {volume: 1}[volume] == 1
     assert volume != Volume(volume.data, volume.geometry)
+
+
+# ------------------------------------------------------------------------------------- what notebooks hand over
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda given, volume: chunkvol.downsample(given, 2),
+        lambda given, volume: chunkvol.resample(given, volume),
+        lambda given, volume: chunkvol.align(given, volume),
+        lambda given, volume: chunkvol.align(volume, given),
+        lambda given, volume: chunkvol.crop(given, voxels=np.s_[1:2]),
+        lambda given, volume: chunkvol.reorient(given, "RAS"),
+        lambda given, volume: chunkvol.canonical(given),
+        lambda given, volume: chunkvol.reslice(given, chunkvol.SlicePlane.anatomical("axial", 1)),
+        lambda given, volume: chunkvol.quantise(given, "uint8"),
+    ],
+    ids=["downsample", "resample", "align", "align to", "crop", "reorient", "canonical", "reslice", "quantise"],
+)
+@pytest.mark.parametrize("given", [np.zeros(SHAPE), "scan.nrrd"], ids=["array", "path"])
+def test_arrays_and_paths_are_no_volumes(function: Any, given: Any) -> None:
+    volume = noise_volume(oblique_grid(SHAPE))
+    with pytest.raises(
+        InputError, match=r"not (ndarray|str): open_volume\(path\) opens a file, and Volume\(array, geo"
+    ):
+        function(given, volume)
+    with pytest.raises(InputError, match="the grid is that of a Volume or a Geometry, not of (ndarray|str)"):
+        chunkvol.resample(volume, given)
+
+
+def test_bounds_and_types_are_taken_as_numpy_gives_them() -> None:
+    volume = noise_volume(oblique_grid(SHAPE))
+    corners = volume.geometry.corners
+    bounds: Any = np.array([corners.min(axis=0), corners.max(axis=0)])
+    assert chunkvol.crop(volume, bounds=bounds).shape == SHAPE
+    wrong: Any
+    for wrong in ((1, 2, 3), "all", ((0, 0), (1, 1)), np.zeros(6)):
+        with pytest.raises(InputError, match=r"bounds are three smallest and three largest numbers, .* found"):
+            chunkvol.crop(volume, bounds=wrong)
+    windowed = chunkvol.quantise(volume, np.uint8, tuple(np.percentile(volume.read(), [1, 99])))
+    ends: Any = np.percentile(volume.read(), [1, 99])
+    assert windowed.dtype == chunkvol.quantise(volume, np.dtype(">u1"), ends).dtype == np.dtype("uint8")
+    np.testing.assert_array_equal(chunkvol.quantise(volume, "u1", ends).read(), windowed.read())
+    for wrong in ("grey", None, int, "f8", 5):
+        with pytest.raises(InputError, match="values are put into uint8"):
+            chunkvol.quantise(volume, wrong)
+
+
+def test_planes_are_made_of_finite_numbers() -> None:
+    wrong: Any
+    for wrong in ((np.nan, 0, 0), (0, 0), "axial", None, 3):
+        with pytest.raises(chunkvol.ChunkvolError, match="plane"):
+            chunkvol.SlicePlane(wrong, (1, 0, 0), (0, 1, 0))
+        with pytest.raises(chunkvol.ChunkvolError, match="plane"):
+            chunkvol.SlicePlane((0, 0, 0), wrong, (0, 1, 0))
+        with pytest.raises(chunkvol.ChunkvolError, match="plane"):
+            chunkvol.SlicePlane.facing(wrong, (0, 0, 1))
+        with pytest.raises(InputError, match=r"a SlicePlane, such as SlicePlane\.anatomical"):
+            chunkvol.reslice(noise_volume(oblique_grid(SHAPE)), wrong)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"fov": 3}, "field of view of a slice"),
+        ({"size": 5}, "two whole numbers"),
+        ({"size": (5.5, 5)}, "two whole numbers"),
+        ({"slab": "2mm"}, "slab of a slice"),
+        ({"spacing": "1"}, "pixel spacing of a slice"),
+    ],
+)
+def test_lengths_of_slices_are_numbers(option: dict[str, Any], message: str) -> None:
+    volume = noise_volume(Geometry(SHAPE))
+    plane = chunkvol.SlicePlane.anatomical("axial", 3)
+    assert chunkvol.reslice(volume, plane, size=tuple(np.array([5, 6]))).shape == (1, 5, 6)
+    with pytest.raises(InputError, match=message):
+        chunkvol.reslice(volume, plane, **option)

@@ -73,9 +73,11 @@ class SlicePlane:
 
     def __post_init__(self) -> None:
         for name in ("origin", "row", "column"):
-            object.__setattr__(self, name, triple_of(getattr(self, name)))
+            object.__setattr__(self, name, triple_of(_three(getattr(self, name), name)))
+        if not np.isfinite(self.origin).all():
+            raise GeometryError(f"a point of a plane is three finite numbers (x, y, z), found {self.origin}")
         square = np.array([self.row, self.column])
-        if np.abs(square @ square.T - np.eye(2)).max() > _TIE:
+        if not np.abs(square @ square.T - np.eye(2)).max() <= _TIE:
             raise GeometryError(f"row {self.row} and column {self.column} of a plane must be unit and at right angles")
 
     @property
@@ -231,8 +233,19 @@ def _frame(matrix: npt.ArrayLike) -> tuple[Vector, Vector, Vector, Vector]:
 
 def vector_of(values: npt.ArrayLike, noun: str) -> Vector:
     """Three checked numbers; GeometryError calls them `noun`."""
-    vector = np.asarray(values, dtype=float)
-    if vector.shape != (3,) or not np.isfinite(vector).all():
+    vector = _three(values, noun)
+    if not np.isfinite(vector).all():
+        raise GeometryError(f"the {noun} of a plane is three finite numbers (x, y, z), found {values!r}")
+    return vector
+
+
+def _three(values: Any, noun: str) -> Vector:
+    """Three numbers, finite or not."""
+    try:
+        vector = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        vector = np.empty(0)
+    if vector.shape != (3,):
         raise GeometryError(f"the {noun} of a plane is three finite numbers (x, y, z), found {values!r}")
     return vector
 

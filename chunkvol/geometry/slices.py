@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,7 @@ def _pixel(
     size: tuple[int, int] | None,
 ) -> tuple[Vector, bool]:
     """Spacing along (j, i), and whether pixels are as large as the voxels of the grid."""
-    if size is not None and (len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size)):
+    if size is not None and (np.shape(size) != (2,) or not all(isinstance(n, Integral) and n >= 1 for n in size)):
         raise InputError(f"the size of a slice is two whole numbers of at least 1 (j, i), found {size!r}")
     own = np.full(2, min(grid.spacing)) if axes is None else np.array([grid.spacing[axis] for axis in axes])
     if size is not None and fov is not None:
@@ -238,7 +239,7 @@ def _on_plane(plane: SlicePlane, place: Vector) -> Vector:
 
 
 def _lengths(pair: Any, noun: str) -> Pair:
-    given = tuple(pair)
-    if len(given) != 2 or not all(math.isfinite(value) and value > 0 for value in given):
+    given = tuple(pair) if isinstance(pair, Iterable) else (pair,)
+    if len(given) != 2 or not all(isinstance(v, int | float | np.number) and math.isfinite(v) and v > 0 for v in given):
         raise InputError(f"the {noun} of a slice must be above 0 mm, found {', '.join(map(str, given))}")
     return float(given[0]), float(given[1])

@@ -22,7 +22,7 @@ _WHOLE = 1e-9
 _MOST = 1 << 20
 """Voxels along an axis beyond which somebody mistook the unit: tables of each axis are held in memory."""
 
-__all__ = ["bounded", "closed_box", "fitted", "resized", "respaced", "target_grid", "upright"]
+__all__ = ["bounded", "closed_box", "ends_of", "fitted", "resized", "respaced", "target_grid", "upright"]
 
 
 def target_grid(
@@ -70,7 +70,7 @@ def target_grid(
     if percent is not None:
         geometry = resized(geometry, percent=percent)
     if bounds is not None:
-        geometry = bounded(geometry, *bounds)
+        geometry = bounded(geometry, *ends_of(bounds))
     if size is not None:
         geometry = resized(geometry, size)
     return geometry if fit is None else fitted(geometry, itemsize, fit)
@@ -304,6 +304,23 @@ def closed_box(geometry: Geometry, low: Sequence[float], high: Sequence[float]) 
     first = [min(own, b) if a == -math.inf else a for a, b, own in zip(low, high, ends[0], strict=True)]
     last = [max(own, a) if b == math.inf else b for a, b, own in zip(low, high, ends[1], strict=True)]
     return Box.between(first, last)
+
+
+def ends_of(bounds: Any) -> tuple[Sequence[float], Sequence[float]]:
+    """The two points of bounds, checked to be two of three numbers each.
+
+    Raises
+    ------
+    InputError
+        They are anything else.
+    """
+    if np.shape(bounds) != (2, 3):
+        raise InputError(
+            "bounds are three smallest and three largest numbers, ((x, y, z), (x, y, z)) in LPS mm, found "
+            + " ".join(repr(bounds).split())
+        )
+    low, high = bounds
+    return low, high
 
 
 def _said(values: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from chunkvol.errors import GeometryError
 from chunkvol.geometry.fields import overlap
 from chunkvol.ops.resample import LABEL, resample
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 __all__ = ["align", "meeting"]
 
@@ -44,6 +44,7 @@ def align(
         As `resample`.
     """
     for name, volume in (("moving", moving), ("fixed", fixed)):
+        check_volume(volume)
         if volume.metadata.assumed:
             raise GeometryError(
                 f"nobody stated where the {name} volume lies ({'; '.join(volume.metadata.problems) or 'assumed'}): "

@@ -71,7 +71,7 @@ def attach(
         Without a relation the shapes differ, or the scan does not say where it lies.
     """
     given, scan = _volume_of(pixels), _scan_of(source)
-    steps = relation if isinstance(relation, Relation) else _SAME if relation is None else parse_relation(relation)
+    steps = relation if isinstance(relation, Relation) else _SAME if relation is None else parse_relation(str(relation))
     letters, said = _axes(given, scan.geometry, steps, axes)
     turned = reordered(given, _permutation(letters), _UPRIGHT)
     placed = _placed(turned, scan, steps, order or POSITION)
@@ -139,7 +139,7 @@ def _turned(shape: Shape, letters: str) -> Shape:
 def _axes(given: Volume, grid: Geometry, steps: Relation, asked: str | None) -> tuple[str, list[str]]:
     """What the array's axes are, and what is to be said of that."""
     if asked is not None:
-        letters = asked.strip().lower()
+        letters = str(asked).strip().lower()
         if letters not in AXES:
             raise InputError(f"axes are the letters k, j and i in the array's order ({_MANY}), found {asked!r}")
     elif _knows_axes(given) or "axes" in steps.text:

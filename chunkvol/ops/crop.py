@@ -11,9 +11,9 @@ import numpy as np
 from chunkvol.errors import GeometryError, InputError
 from chunkvol.geometry import Box, Geometry
 from chunkvol.geometry.box import region_of, say_extent
-from chunkvol.geometry.targets import closed_box
+from chunkvol.geometry.targets import closed_box, ends_of
 from chunkvol.regions import Region, intersection, normalise, whole
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 __all__ = ["crop"]
 
@@ -52,6 +52,7 @@ def crop(
     GeometryError
         No voxel centre lies in the box.
     """
+    check_volume(volume)
     asked = {"voxels": voxels, "bounds": bounds, "roi": roi}
     given = [name for name, value in asked.items() if value is not None]
     if len(given) != 1:
@@ -59,7 +60,7 @@ def crop(
         raise InputError(f"a part is named by one of voxels, bounds and roi; found {found}")
     if voxels is not None:
         return volume[_grown(_checked(voxels, volume), volume.geometry, margin)]
-    box = roi if bounds is None else closed_box(volume.geometry, *bounds)
+    box = roi if bounds is None else closed_box(volume.geometry, *ends_of(bounds))
     if not isinstance(box, Box):
         raise InputError(f"a roi is a box of the world, found {type(box).__name__}; see read_markups(path)[0].box")
     part = _in_box(volume, box, margin)

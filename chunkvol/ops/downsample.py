@@ -16,7 +16,7 @@ from chunkvol.pyramid import reduction_step, steps_to
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, scaled, spans, voxels, wide_block
 from chunkvol.segments import method_for
 from chunkvol.sources import Block, DerivedSource, Source
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 _STEP_BYTES = 4 << 20
 """Source bytes reduced at a time: large reads, and still near the processor's caches."""
@@ -57,6 +57,7 @@ def downsample(
         Unknown method, or none for this type, or for labels; a factor below 1, or factors that no axis of the volume
         has room for; padding that is no range of two numbers, or that the method does not leave out.
     """
+    check_volume(volume)
     method = method_for(volume.metadata.extra, method, "mode" if volume.metadata.pyramid == "mode" else "mean")
     row = _reducer(method, volume.dtype)
     wanted = resolve_factors(volume.shape, factors)

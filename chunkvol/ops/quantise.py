@@ -15,7 +15,7 @@ from chunkvol.metadata import Rescale
 from chunkvol.regions import Region, Shape, ceil_div, region_shape, spans, voxels
 from chunkvol.segments import KEY
 from chunkvol.sources import Block, PointwiseSource, Source
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 QUANTISED = ("uint8", "int8", "uint16", "int16", "float32")
 """Types to choose from."""
@@ -37,31 +37,52 @@ Window = tuple[float, float]
 __all__ = ["QUANTISED", "Window", "find_window", "quantise"]
 
 
-def quantise(volume: Volume, dtype: str, window: Window | Literal["auto"] | None = None) -> Volume:
+def quantise(volume: Volume, dtype: npt.DTypeLike, window: Window | Literal["auto"] | None = None) -> Volume:
     """The volume's real values in another type.
 
     Without a window values stay what they are, which is refused where they may not fit. With one, `low` and `high`
     become the ends of the integer type, values between are rounded half to even, and values beyond them (and NaN, as
-    `low`) are clamped. "auto" takes the percentiles 0.1 and 99.9 of a sample.
+    `low`) are clamped. "auto" takes the percentiles 0.1 and 99.9 of a sample, which is read at once.
+
+    Parameters
+    ----------
+    volume
+        Read lazily, but for the sample of "auto".
+    dtype
+        One of `QUANTISED`, by any name that numpy has for it.
+    window
+        The real values (low, high) that become the ends of the type, or "auto".
 
     Raises
     ------
     InputError
         The type is none of `QUANTISED`, the window is none, or values may not fit the type without one.
     """
-    if dtype not in QUANTISED:
-        raise InputError(f"values are put into {', '.join(QUANTISED)}, not {dtype!r}")
-    real, kind = volume.values, np.dtype(dtype)
+    check_volume(volume)
+    real, kind = volume.values, _type(dtype)
     if window is None:
         return _converted(real, kind, volume.metadata.stored_range if real is volume else None)
-    if window == "auto" and KEY in volume.metadata.extra:
+    auto = isinstance(window, str) and window == "auto"
+    if auto and KEY in volume.metadata.extra:
         raise InputError(
             "--window auto is for greys, and these are labels: leave it out, or give LO,HI, as 0,1 of a mask"
         )
     if kind.kind == "f":
-        raise InputError(f"a window needs the ends of an integer type, not {dtype}: leave --window out")
-    low, high = find_window(real) if window == "auto" else _checked(window)
-    return _made(real, _Windowed(real.source, kind, low, high), f"window {low:.9g},{high:.9g} to {dtype}", (low, high))
+        raise InputError(f"a window needs the ends of an integer type, not {kind.name}: leave --window out")
+    low, high = find_window(real) if auto else _checked(window)
+    step = f"window {low:.9g},{high:.9g} to {kind.name}"
+    return _made(real, _Windowed(real.source, kind, low, high), step, (low, high))
+
+
+def _type(asked: npt.DTypeLike) -> np.dtype[Any]:
+    """By whatever name numpy knows it."""
+    try:
+        kind = np.dtype(asked) if asked is not None else None
+    except TypeError:
+        kind = None
+    if kind is None or kind.name not in QUANTISED:
+        raise InputError(f"values are put into {', '.join(QUANTISED)}, not {asked!r}")
+    return kind.newbyteorder("=")
 
 
 def find_window(real: Volume) -> Window:

@@ -14,7 +14,7 @@ from chunkvol.geometry import canonical_order, order_for
 from chunkvol.ops.turned import turned_copy, turning_bytes
 from chunkvol.regions import Region, Shape, voxels
 from chunkvol.sources import Block, DerivedSource, Source, deliver
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 __all__ = ["ReorderedSource", "canonical", "reordered", "reorient"]
 
@@ -27,6 +27,7 @@ def canonical(volume: Volume) -> Volume:
     GeometryError
         When the direction is oblique: then no order of storage is canonical.
     """
+    check_volume(volume)
     order = canonical_order(volume.geometry)
     if order is None:
         raise GeometryError(
@@ -53,6 +54,7 @@ def reorient(volume: Volume, letters: str) -> Volume:
     InputError
         The letters are not one of R and L, one of A and P, one of I and S.
     """
+    check_volume(volume)
     return replace(reordered(volume, *order_for(volume.geometry, letters)), coarser=())
 
 

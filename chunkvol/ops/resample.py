@@ -22,7 +22,7 @@ from chunkvol.ops.separable import SeparableSource
 from chunkvol.regions import Shape
 from chunkvol.segments import KEY
 from chunkvol.sources import Source
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 LABEL = "label"
 """The method that chooses labels and computes none."""
@@ -41,9 +41,9 @@ def resample(
     volume: Volume,
     like: Geometry | Volume | None = None,
     *,
-    spacing: Triple | None = None,
-    size: Shape | None = None,
-    percent: Triple | None = None,
+    spacing: float | Triple | None = None,
+    size: int | Shape | None = None,
+    percent: float | Triple | None = None,
     fit: int | None = None,
     itemsize: int | None = None,
     bounds: tuple[Triple, Triple] | None = None,
@@ -63,8 +63,8 @@ def resample(
         The grid, or a volume that has it: of any direction, spacing and size, oblique, sheared or left-handed. By
         default the volume's own, changed by what follows; so is the one that is given.
     spacing, size, percent, fit
-        At most one of them. Spacing in mm, numbers of voxels, or percent of them along (k, j, i), with the outer faces
-        kept; or the most bytes that the voxels may take.
+        At most one of them. Spacing in mm, numbers of voxels, or percent of them, one for all axes or three along
+        (k, j, i), with the outer faces kept; or the most bytes that the voxels may take.
     itemsize
         Bytes of a voxel, for `fit`, where it is to be written as another type; by default the volume's.
     bounds
@@ -94,7 +94,10 @@ def resample(
     GeometryError
         The grid and the volume have no point in common, or the transform is singular.
     """
+    check_volume(volume)
     base = volume if like is None else like
+    if not isinstance(base, Volume | Geometry):
+        raise InputError(f"the grid is that of a Volume or a Geometry, not of {type(base).__name__}: see open_volume")
     target = target_grid(
         base.geometry if isinstance(base, Volume) else base,
         itemsize or volume.dtype.itemsize,

@@ -19,7 +19,7 @@ from chunkvol.ops.resample import outside_value, resample
 from chunkvol.ops.slab import SlabSource
 from chunkvol.segments import KEY, Segmentation
 from chunkvol.values import RescaledSource
-from chunkvol.volume import Volume
+from chunkvol.volume import Volume, check_volume
 
 COMBINED = ("mean", "max", "min")
 """How the planes of a slab become one; max is a maximum intensity projection, min a minimum one."""
@@ -74,6 +74,9 @@ def reslice(
     InputError
         A length, the method or the way to combine makes no sense for this volume.
     """
+    check_volume(volume)
+    if not isinstance(plane, SlicePlane):
+        raise InputError(f"the plane is a SlicePlane, such as SlicePlane.anatomical('axial', 12.5), not {plane!r}")
     _check_combine(volume, combine, slab)
     flat = slice_grid(plane, volume.geometry, spacing=spacing, fov=fov, centre=centre, size=size, slab=slab)
     count = slab_planes(plane, volume.geometry, slab) if slab else 1
