@@ -141,8 +141,10 @@ def _places(path: Path, names: list[str], asked: Asked) -> tuple[str | None, str
     for letter in "ijk" if as_indices else "xyz":
         own = [index for match, index in chosen if match[1].lower() == letter]
         if len(own) != 1:
+            from_fiji = "slice" in (name.lower() for name in names)
+            remedy = "; a list of results of ImageJ is read with --frame fiji-pixels" if from_fiji else ""
             raise FormatError(
-                f"{path}: {len(own)} columns are {letter}, and a point has one; found {', '.join(names)[:80]!r}"
+                f"{path}: {len(own)} columns are {letter}, and a point has one; found {', '.join(names)[:80]!r}{remedy}"
             )
         columns += own
     if as_indices:

@@ -113,7 +113,7 @@ def read_pixels(path: Path, frame: str, grid: Geometry, *, units: str | None = N
             if _seen(_in_units(found, frame, grid, other), grid)[found.placed].all():
                 raise InputError(
                     f"{path} does not say in which unit its points are: as mm all lie outside the volume, as {other} "
-                    f"all within; say units {other}, or mm"
+                    f"all within; say --units {other}, or mm"
                 )
     return replace(found, points=grid.index_to_world(index), frame="LPS")
 

@@ -69,9 +69,9 @@ class Asked:
         frame = "ijk" if frame is None and units == "voxel" else frame
         units = "voxel" if units is None and frame == "ijk" else units
         if frame is None:
-            raise InputError(f"{where} does not say in which frame its points are; say frame lps, ras or ijk")
+            raise InputError(f"{where} does not say in which frame its points are; say --frame lps, ras or ijk")
         if units is None:
-            raise InputError(f"{where} does not say in which units its points are; say units mm or um")
+            raise InputError(f"{where} does not say in which units its points are; say --units mm or um")
         if (frame == "ijk") != (units == "voxel"):
             raise InputError(
                 f"{where}: frame {frame} does not go with units {units}; indices are frame ijk in units voxel, "
@@ -85,7 +85,7 @@ def _agreed(where: str, name: str, stated: str | None, asked: str | None) -> str
         return asked if stated is None else stated
     differ = stated != asked if name == "frame" else _length(stated) != _length(asked)
     if differ:
-        raise InputError(f"{where} says itself that its {name} is {stated}, and {asked} was asked; leave {name} out")
+        raise InputError(f"{where} says itself that its {name} is {stated}, and {asked} was asked; leave --{name} out")
     return stated
 
 

@@ -273,7 +273,7 @@ def test_a_wrong_frame_or_unit_is_refused(name: str, tmp_path: Path) -> None:
 def test_what_a_file_says_is_not_overruled(name: str, tmp_path: Path) -> None:
     write_landmarks(some(), tmp_path / name)
     assert len(read_landmarks(tmp_path / name, frame="LPS", units="mm")) == 4
-    with pytest.raises(InputError, match="says itself that its frame is lps, and ras was asked; leave frame out"):
+    with pytest.raises(InputError, match="says itself that its frame is lps, and ras was asked; leave --frame out"):
         read_landmarks(tmp_path / name, frame="ras")
     with pytest.raises(InputError, match="says itself that its units is mm, and um was asked"):
         read_landmarks(tmp_path / name, units="um")
@@ -284,9 +284,9 @@ def test_what_a_file_says_is_not_overruled(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SILENT)
 def test_what_a_file_does_not_say_must_be_said(name: str, tmp_path: Path) -> None:
     write_landmarks(some(), tmp_path / name)
-    with pytest.raises(InputError, match=rf"{name} does not say in which frame its points are; say frame lps, ras or"):
+    with pytest.raises(InputError, match=rf"{name} does not say in which frame its points are; say --frame lps"):
         read_landmarks(tmp_path / name)
-    with pytest.raises(InputError, match=rf"{name} does not say in which units its points are; say units mm or um"):
+    with pytest.raises(InputError, match=rf"{name} does not say in which units its points are; say --units mm or um"):
         read_landmarks(tmp_path / name, frame="lps")
     with pytest.raises(InputError, match="frame ijk does not go with units mm"):
         read_landmarks(tmp_path / name, frame="ijk", units="mm")

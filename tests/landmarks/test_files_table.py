@@ -177,8 +177,8 @@ HEAD = "label,x_lps_mm,y_lps_mm,z_lps_mm\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label,x,y,z\na,1,2,3\n", r"a\.csv does not say in which frame its points are; say frame lps, ras or ijk"),
-        ("label,x_ras,y_ras,z_ras\na,1,2,3\n", "does not say in which units its points are; say units mm or um"),
+        ("label,x,y,z\na,1,2,3\n", r"a\.csv does not say in which frame its points are; say --frame lps, ras or ijk"),
+        ("label,x_ras,y_ras,z_ras\na,1,2,3\n", "does not say in which units its points are; say --units mm or um"),
         ("label,x,y,z,frame\na,1,2,3,lsp\n", "line 2: frame is lps or ras or ijk, found 'lsp'"),
         ("label,x_um,y_um,z_um,units\na,1,2,3,mm\n", "states units um and mm; one file has points in one units"),
         ("# units = furlong\na,1,2,3\n", "line 1: units is mm or um .*, found 'furlong'"),
@@ -196,6 +196,7 @@ HEAD = "label,x_lps_mm,y_lps_mm,z_lps_mm\n"
         (HEAD + "a,1,1e999,3\n", "line 2: a point has three finite coordinates, found 1, 1e999, 3"),
         (HEAD + "a,1,,3\n", "line 2: a point has three finite coordinates, found 1, nothing, 3"),
         ("label,x,y\na,1,2\n", "0 columns are z, and a point has one; found 'label, x, y'"),
+        (",X,Y,Slice\n1,3,4,2\n", "0 columns are z, .*; a list of results of ImageJ is read with --frame fiji-pixels"),
         ("label,x,y,z,x\na,1,2,3,4\n", "2 columns are x"),
         ("one,two\n1,2\n", "line 1: neither names of columns .* nor a label and three numbers, found 'one, two'"),
         ("", "holds no points"),

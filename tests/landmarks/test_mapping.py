@@ -272,7 +272,7 @@ def test_calibrated_lists_that_only_micrometres_place_are_not_taken_as_millimetr
     path = tmp_path / "points.csv"
     path.write_text("label,x,y,z\na,300,800,5\nb,1200,4000,1\n")
     grid = Geometry((20, 30, 40), spacing=(0.3, 0.2, 0.1))
-    with pytest.raises(InputError, match=r"points\.csv does not say in which unit .* as um all within; say units um"):
+    with pytest.raises(InputError, match=r"points\.csv does not say in which unit .* as um all within; say --units um"):
         read_pixels(path, "fiji-calibrated", grid)
     far = read_pixels(path, "fiji-calibrated", grid, units="mm")
     assert not index_points(far, grid).inside.any()
