@@ -44,10 +44,8 @@ def check_target(names: Sequence[Path], *, overwrite: bool) -> None:
         raise OutputError(f"the output folder {folder} cannot be written; choose another or change its permissions")
 
 
-def check_replaceable(name: Path, kind: str, marker: str, is_older: Callable[[Path], bool]) -> None:
-    """Refuse to replace a folder of something else: ours is empty, or holds `marker`, or `is_older` knows it.
-
-    Where outputs of a kind differ, `marker` has several names with blanks between them: any of them will do.
+def check_replaceable(name: Path, kind: str, is_older: Callable[[Path], bool]) -> None:
+    """Refuse to replace a folder of something else: ours is empty, or `is_older` knows it.
 
     Raises
     ------
@@ -56,7 +54,7 @@ def check_replaceable(name: Path, kind: str, marker: str, is_older: Callable[[Pa
     """
     if not name.is_dir() or name.is_symlink() or not any(name.iterdir()):
         return
-    if not any((name / one).is_file() for one in marker.split()) and not is_older(name):
+    if not is_older(name):
         raise OutputError(
             f"{name} is a folder that holds something else than finished {kind} of chunkvol's; nothing was "
             "overwritten: remove it, or choose another name"

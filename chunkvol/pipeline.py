@@ -182,7 +182,7 @@ def write_volume(
     path = Path(target)
     check_target([path], overwrite=overwrite)
     row = format_for_writing(path, format)
-    check_replaceable(path, row.name, row.marker, row.is_older)
+    check_replaceable(path, row.name, row.is_older)
     volume.source.read_ahead()
     job = _prepare(volume, path, row, budget, workers, scheduler, options)
     check_target([path.with_name(name) for name in job.names], overwrite=overwrite)

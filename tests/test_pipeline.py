@@ -309,6 +309,18 @@ def test_an_existing_output_is_kept(volume: Volume, tmp_path: Path, name: str) -
     chunkvol.write_volume(volume, tmp_path / name, overwrite=True)
 
 
+@pytest.mark.parametrize("format", ["tiff-slices", "png-slices", "dicom"])
+def test_what_others_put_among_slices_is_never_deleted(tmp_path: Path, format: str) -> None:
+    small, out = noise_volume(oblique_grid((4, 5, 6))), tmp_path / "out"
+    chunkvol.write_volume(small, out, format=format)
+    chunkvol.write_volume(small[:3], out, format=format, overwrite=True)
+    (out / "points.fcsv").write_text("mine")
+    before = sorted(out.iterdir())
+    with pytest.raises(OutputError, match=r"out is a folder that holds something else than .* nothing was overwritten"):
+        chunkvol.write_volume(small, out, format=format, overwrite=True)
+    assert sorted(out.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

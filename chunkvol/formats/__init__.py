@@ -17,11 +17,12 @@ from chunkvol.formats.metaimage import is_metaimage, open_metaimage, prepare_met
 from chunkvol.formats.nifti import is_nifti, open_nifti, prepare_nifti
 from chunkvol.formats.npy import is_npy, open_npy, prepare_npy
 from chunkvol.formats.nrrd import is_nrrd, open_nrrd, prepare_nrrd
-from chunkvol.formats.ome_zarr import is_store, open_store, prepare_store
+from chunkvol.formats.ome_zarr import is_older_store, is_store, open_store, prepare_store
 from chunkvol.formats.place import Place
 from chunkvol.formats.png import prepare_png, prepare_png_slices
 from chunkvol.formats.scanner.opening import is_scanner_file, open_scanner_file
 from chunkvol.formats.seg_nrrd import is_seg_nrrd, open_seg_nrrd, prepare_seg_nrrd
+from chunkvol.formats.sidecar import is_own_stack
 from chunkvol.formats.stack import is_image_file, is_stack, open_stack
 from chunkvol.formats.tiff import prepare_imagej, prepare_ome_tiff, prepare_tiff, prepare_tiff_slices
 from chunkvol.formats.traits import Traits
@@ -68,10 +69,8 @@ class Format:
     """Keyword arguments that `prepare` takes beyond the common ones."""
     read_options: frozenset[str] = frozenset()
     """Keyword arguments that `read` takes: what a caller may decide about an input that is not plain."""
-    marker: str = ""
-    """A file by which an older output is known where outputs are folders; or several, with blanks between them."""
     is_older: Callable[[Path], bool] = _never
-    """The same where no one file tells: whether a folder that is not empty is an older output of this format."""
+    """Where outputs are folders: whether one that is not empty is an older output, which may be replaced."""
     keeps_stored: bool = False
     """Whether it is written as stored values with slope and intercept beside them; else as real values."""
     keeps_patient: bool = False
@@ -110,7 +109,7 @@ FORMATS = {
             prepare_store,
             frozenset({"method", "codec", "ngff_version"}),
             Place.names() | {"keep_phi", "time", "channel"},
-            marker="zarr.json .zattrs",
+            is_older=is_older_store,
             keeps_stored=True,
             keeps_patient=True,
         ),
@@ -257,7 +256,7 @@ FORMATS = {
             prepare_tiff_slices,
             frozenset({"encoding"}),
             _STACK | {"trust_paths"},
-            marker="geometry.json",
+            is_older=is_own_stack,
         ),
         Format(
             "PNG image",
@@ -276,7 +275,7 @@ FORMATS = {
             read=open_stack,
             prepare=prepare_png_slices,
             read_options=_STACK | {"trust_paths"},
-            marker="geometry.json",
+            is_older=is_own_stack,
         ),
     )
 }

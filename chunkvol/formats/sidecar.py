@@ -6,6 +6,7 @@ Beside a file its name and `.json`; in a folder of slices `geometry.json`.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,20 @@ from chunkvol.segments import KEY
 FOLDER_SIDECAR = "geometry.json"
 """Its name within a folder of slices."""
 
-__all__ = ["FOLDER_SIDECAR", "read_sidecar", "sidecar_json", "sidecar_of"]
+_SLICE = re.compile(r".+_\d{4,}\.(tif|png)")
+
+__all__ = ["FOLDER_SIDECAR", "is_own_stack", "read_sidecar", "sidecar_json", "sidecar_of"]
 
 
 def sidecar_of(path: Path) -> Path:
     """The sidecar that belongs to a file or to a folder of slices; it need not exist."""
     return path / FOLDER_SIDECAR if path.is_dir() else path.with_name(path.name + ".json")
+
+
+def is_own_stack(folder: Path) -> bool:
+    """True for a folder of slices as they are written here, with their sidecar and nothing that others put there."""
+    names = {entry.name for entry in folder.iterdir()} - {FOLDER_SIDECAR, ".DS_Store"}
+    return (folder / FOLDER_SIDECAR).is_file() and all(map(_SLICE.fullmatch, names))
 
 
 def sidecar_json(geometry: Geometry, metadata: Metadata) -> bytes:

@@ -25,7 +25,7 @@ from chunkvol.pyramid import level_factors
 from chunkvol.segments import method_for
 from chunkvol.volume import Volume
 
-__all__ = ["StoreJob", "prepare_store"]
+__all__ = ["StoreJob", "is_older_store", "prepare_store"]
 
 _STAGES = ("slabs", "levels")
 
@@ -62,6 +62,11 @@ class StoreJob:
             if units:
                 runner(Work(name, write_unit, target, units, total, self.workers[stage]), progress)
         _write_metadata(target)
+
+
+def is_older_store(folder: Path) -> bool:
+    """Whether a folder is a finished store, of any version that is written: metadata come last."""
+    return any((folder / name).is_file() for name in ("zarr.json", ".zattrs"))
 
 
 def _write_metadata(target: StoreTarget) -> None:
