@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Real
 from typing import Any
+
+from chunkvol.errors import InputError
 
 IDENTITY = ("patient", "study_date")
 """Keys of `extra` that tell who was scanned; there only where somebody asked to keep them."""
@@ -13,7 +17,13 @@ __all__ = ["IDENTITY", "Metadata", "Rescale"]
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """Real value = slope * stored value + intercept."""
+    """Real value = slope * stored value + intercept.
+
+    Raises
+    ------
+    InputError
+        One of them is not finite, or the slope is 0: then all voxels would be alike.
+    """
 
     slope: float = 1.0
     """Real units per stored unit."""
@@ -21,6 +31,14 @@ class Rescale:
     """Real value of stored 0."""
     unit: str = ""
     """Unit of the real values, such as HU; empty when the file does not say."""
+
+    def __post_init__(self) -> None:
+        numbers = isinstance(self.slope, Real) and isinstance(self.intercept, Real)
+        if not (numbers and math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope):
+            raise InputError(
+                f"a slope is a finite number other than 0 and an intercept a finite one, found {self.slope!r} and "
+                f"{self.intercept!r}"
+            )
 
     @property
     def is_identity(self) -> bool:

@@ -262,3 +262,10 @@ def test_whole_slopes_keep_integers_that_are_wide_enough() -> None:
     assert real_dtype(np.dtype("uint32"), Metadata(Rescale(1e-6, 0))) == np.float32
     source = RescaledSource(ArraySource(np.array([[[0, 4095]]], np.uint16)), plain.rescale, np.dtype("int16"))
     assert source.read(whole((1, 1, 2))).ravel().tolist() == [-1024, 7166]
+
+
+@pytest.mark.parametrize("pair", [(0, 0), (np.nan, 0), (np.inf, 0), (1, np.nan), (1, -np.inf), ("1", 0), (1, None)])
+def test_a_slope_that_tells_no_voxels_apart_is_refused(pair: Any) -> None:
+    with pytest.raises(InputError, match="a slope is a finite number other than 0"):
+        Rescale(*pair)
+    assert Rescale(np.float32(0.5), np.int16(3)).slope == 0.5  # type: ignore[arg-type]  # numpy's numbers are numbers

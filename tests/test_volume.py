@@ -485,7 +485,7 @@ def test_arrays_and_paths_are_no_volumes(function: Any, given: Any) -> None:
         InputError, match=r"not (ndarray|str): open_volume\(path\) opens a file, and Volume\(array, geo"
     ):
         function(given, volume)
-    with pytest.raises(InputError, match="the grid is that of a Volume or a Geometry, not of (ndarray|str)"):
+    with pytest.raises(InputError, match=r"the grid is that of a Volume or a Geometry, not of (ndarray|str)"):
         chunkvol.resample(volume, given)
 
 

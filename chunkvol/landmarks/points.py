@@ -14,7 +14,10 @@ from chunkvol.errors import InputError
 Points = npt.NDArray[np.float64]
 """Points, shape (n, 3), (x, y, z)."""
 
-__all__ = ["Landmarks", "Points"]
+FRAMES = ("LPS", "RAS", "IJK")
+"""Coordinates that points may be written in."""
+
+__all__ = ["FRAMES", "Landmarks", "Points"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +27,8 @@ class Landmarks:
     Raises
     ------
     InputError
-        When there are not as many labels, descriptions or values of a column as points.
+        The points are not of shape (n, 3), the frame is none of `FRAMES`, or there are not as many labels, descriptions
+        or values of a column as points.
     """
 
     points: Points
@@ -46,7 +50,12 @@ class Landmarks:
     """What was assumed at reading, and what is odd: a sentence each."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "points", np.array(self.points, float).reshape(-1, 3))
+        points = np.array(self.points, float)
+        if points.size and points.shape[-1:] != (3,):  # (3, n) would else be n points, of numbers that were mixed up
+            raise InputError(f"points have x, y, z along their last axis, shape (n, 3); found {points.shape}")
+        if self.frame not in FRAMES:
+            raise InputError(f"points have frame {' or '.join(FRAMES)}, not {self.frame!r}")
+        object.__setattr__(self, "points", points.reshape(-1, 3))
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "descriptions", tuple(self.descriptions) or ("",) * len(self.points))
         if not len(self.points) == len(self.labels) == len(self.descriptions):

@@ -235,8 +235,8 @@ def test_stored_values_and_slope_survive_the_decimal_text_of_dicom(tmp_path: Pat
     assert np.array_equal(found.read(), array)
 
 
-def test_a_slope_of_zero_is_not_left_to_mean_none(tmp_path: Path) -> None:
-    volume = Volume(np.ones(SHAPE, "u1"), oblique_grid(SHAPE), Metadata(Rescale(0, 7)))
+def test_a_slope_that_float32_takes_for_zero_is_not_left_to_mean_none(tmp_path: Path) -> None:
+    volume = Volume(np.ones(SHAPE, "u1"), oblique_grid(SHAPE), Metadata(Rescale(1e-60, 7)))
     written(volume, tmp_path / "x.nii")
     assert (by_nibabel(tmp_path / "x.nii").get_fdata() == 7).all()
 
