@@ -108,7 +108,7 @@ def test_one_segment_is_a_mask(tmp_path: Path, wanted: str) -> None:
     assert mask.metadata.history == ("segment Segment_7 (lesion)",)
     chunkvol.write_volume(mask, tmp_path / "mask.seg.nrrd")
     found = Segmentation.from_json(chunkvol.open_volume(tmp_path / "mask.seg.nrrd").metadata.extra[KEY])
-    assert [one.value for one in found.segments] == [1]
+    assert [(one.id, one.name, one.value, one.layer) for one in found.segments] == [("Segment_7", "lesion", 1, 0)]
 
 
 def test_layers_are_found_again_in_composite_labels() -> None:

@@ -88,7 +88,10 @@ def segment_volume(
 
 
 def _mask(source: Source, geometry: Geometry, metadata: Metadata, segmentation: Segmentation, one: Segment) -> Volume:
-    made = replace(metadata.with_step(f"segment {one.id} ({one.name})"), stored_range=(0, 1))
+    """One segment as label 1, which keeps its name and colour and is no more interpolated than all of them."""
+    alone = Segmentation((replace(one, layer=0, value=1),))
+    step = metadata.with_step(f"segment {one.id} ({one.name})")
+    made = replace(step, stored_range=(0, 1), extra={**metadata.extra, KEY: alone.to_json()})
     return Volume(SegmentSource(source, segmentation, one.layer, one.value), geometry, made)
 
 
