@@ -18,6 +18,9 @@ Matrix = tuple[Triple, Triple, Triple]
 Anchor = Literal["centre", "first"]
 """Where the voxel of a reduced grid sits: on its block's centre, or on the block's first voxel."""
 
+_LEAST = 1e-30
+"""Millimetres of a spacing: the squares of smaller ones, and of those as much larger, are no numbers any more."""
+
 __all__ = ["Anchor", "Geometry", "Matrix", "Triple"]
 
 
@@ -68,6 +71,8 @@ class Geometry:
             raise GeometryError(f"the origin must be three finite numbers in mm, found {self.origin}")
         if len(self.spacing) != 3 or not all(math.isfinite(s) and s > 0 for s in self.spacing):
             raise GeometryError(f"the spacing must be three finite numbers above 0 mm, found {self.spacing}")
+        if not all(_LEAST <= s <= 1 / _LEAST for s in self.spacing):
+            raise GeometryError(f"a spacing of {self.spacing} mm (k, j, i) is that of no voxel: is a digit damaged?")
         matrix = np.array(self.direction)
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
             raise GeometryError(f"the direction must be a finite 3 x 3 matrix, found {self.direction}")

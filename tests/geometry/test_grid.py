@@ -95,6 +95,10 @@ def test_origin_and_direction_must_be_finite_unit_and_regular() -> None:
         Geometry((2, 2, 2), direction=((1, 1, 0), (0, 0, 0), (0, 0, 1)))
     with pytest.raises(GeometryError, match="at least 1"):
         Geometry((2, 0, 2))
+    with pytest.raises(GeometryError, match="is that of no voxel: is a digit damaged"):
+        Geometry((2, 2, 2), spacing=(1, 1e-200, 1))
+    with pytest.raises(GeometryError, match="is that of no voxel: is a digit damaged"):
+        Geometry((2, 2, 2), spacing=(1e200, 1, 1))
     with pytest.raises(InputError, match="do not fit"):
         Geometry((2, 2, 2)).coarsened((3, 1, 1))
 
