@@ -18,7 +18,7 @@ Matrix = tuple[Triple, Triple, Triple]
 Anchor = Literal["centre", "first"]
 """Where the voxel of a reduced grid sits: on its block's centre, or on the block's first voxel."""
 
-_LEAST = 1e-30
+_LEAST = 1e-100
 """Millimetres of a spacing: the squares of smaller ones, and of those as much larger, are no numbers any more."""
 
 __all__ = ["Anchor", "Geometry", "Matrix", "Triple"]
