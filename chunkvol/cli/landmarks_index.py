@@ -9,13 +9,13 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
-    deciding_options,
     note_lost,
     opened,
     opening_options,
     points_options,
     read_points,
 )
+from chunkvol.cli.reading import deciding_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.landmarks.indices import Flags, index_points

@@ -10,7 +10,6 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
-    deciding_options,
     looking_options,
     opened,
     opening_options,
@@ -18,6 +17,7 @@ from chunkvol.cli.landmarks_options import (
 )
 from chunkvol.cli.landmarks_tables import csv_text, save
 from chunkvol.cli.params import LENGTHS
+from chunkvol.cli.reading import deciding_options
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.landmarks.choosing import named

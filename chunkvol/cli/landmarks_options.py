@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from chunkvol.cli.params import LENGTHS
-from chunkvol.cli.reading import DECISIONS, open_named
+from chunkvol.cli.reading import open_named
 from chunkvol.errors import InputError
 from chunkvol.formats.stack.frames import FRAMES
 from chunkvol.geometry.box import say_extent
@@ -60,7 +60,6 @@ _OPTIONS = {
 
 __all__ = [
     "PointsRun",
-    "deciding_options",
     "looking_options",
     "note_lost",
     "opened",
@@ -128,18 +127,6 @@ def looking_options(function: Verb) -> Verb:
         function(PointsRun(output=output or Path(), to_frame=None, **asked), output=output, **given)
 
     return _with(command, [_OPTIONS[name] for name in shared])
-
-
-def deciding_options(function: Verb) -> Verb:
-    """Add what is decided of irregular series; the command receives what was given as one dict, `decided`."""
-
-    @functools.wraps(function)
-    def command(*arguments: Any, **given: Any) -> None:
-        asked = {name: given.pop(name) for name in DECISIONS}
-        decided = {name: value for name, value in asked.items() if value is not None and value is not False}
-        function(*arguments, decided=decided, **given)
-
-    return _with(command, list(DECISIONS.values()))
 
 
 def opening_options(prefix: str, name: str) -> Callable[[Verb], Verb]:

@@ -10,7 +10,6 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
-    deciding_options,
     looking_options,
     note_lost,
     opened,
@@ -18,6 +17,7 @@ from chunkvol.cli.landmarks_options import (
     read_points,
 )
 from chunkvol.cli.params import WINDOW, parse_length
+from chunkvol.cli.reading import deciding_options
 from chunkvol.cli.show import progress_for
 from chunkvol.landmarks.indices import index_points
 from chunkvol.landmarks.picture import plot as plotted

@@ -10,7 +10,6 @@ import click
 
 from chunkvol.cli.landmarks_options import (
     PointsRun,
-    deciding_options,
     note_lost,
     opened,
     opening_options,
@@ -19,7 +18,7 @@ from chunkvol.cli.landmarks_options import (
 )
 from chunkvol.cli.landmarks_tables import csv_text, save
 from chunkvol.cli.params import MARGIN
-from chunkvol.cli.reading import shared_out
+from chunkvol.cli.reading import deciding_options, shared_out
 from chunkvol.cli.show import progress_for
 from chunkvol.errors import InputError
 from chunkvol.landmarks.indices import index_points

@@ -73,7 +73,7 @@ _PLACE: dict[str, Callable[[Any], Any]] = {
 }
 _OPTIONS = _SERIES | _PLACE
 """By their names in Python, in the order of the help."""
-DECISIONS = {
+_DECISIONS = {
     name: _OPTIONS[name] for name in ("gaps", "fill_value", "uneven", "duplicates", "tilt", "few", "trust_paths")
 }
 """What is decided of an input that is irregular or lies in several folders, and changes nothing of any other."""
@@ -86,9 +86,9 @@ SOURCE_NAMES = {"--spacing": "--source-spacing"}
 """What messages about an input have to call its spacing where --spacing is the output's."""
 
 __all__ = [
-    "DECISIONS",
     "SOURCE_NAMES",
     "ReadingCommand",
+    "deciding_options",
     "how_to_place",
     "open_named",
     "reading_options",
@@ -114,12 +114,17 @@ def reading_options_of_grids(function: Verb) -> Verb:
     return _with_options(function, options | {_SOURCE_SPACING: spacing})
 
 
-def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]]) -> Verb:
+def deciding_options(function: Verb) -> Verb:
+    """Add decisions on irregular inputs alone; the command receives what was given as one dict, `decided`."""
+    return _with_options(function, _DECISIONS, "decided")
+
+
+def _with_options(function: Verb, options: dict[str, Callable[[Any], Any]], received: str = "reading") -> Verb:
     @functools.wraps(function)
     def verb(*arguments: Any, **given: Any) -> None:
         asked = {"spacing" if name == _SOURCE_SPACING else name: given.pop(name) for name in options}
         reading = {name: value for name, value in asked.items() if value is not None and value is not False}
-        function(*arguments, reading=reading, **given)
+        function(*arguments, **{received: reading}, **given)
 
     for option in reversed(options.values()):
         option(verb)
@@ -134,7 +139,7 @@ def shared_out(reading: dict[str, Any], path: Path, other: Path) -> tuple[dict[s
     """
     own, others = (format_for_reading(one).read_options for one in (path, other))
     for_other = {
-        name: value for name, value in reading.items() if name in others and (name in DECISIONS or name not in own)
+        name: value for name, value in reading.items() if name in others and (name in _DECISIONS or name not in own)
     }
     return {name: value for name, value in reading.items() if name in own or name not in for_other}, for_other
 
